@@ -186,7 +186,7 @@ def test_a_file_that_names_another_namespace_is_not_run_here(
 
 
 def test_a_name_of_300_characters() -> None:
-    ran = run_opstrand("run", "-f", ECHO, "-n", "a" * 300)
+    ran = run_opstrand("run", "-f", ECHO, "--name", "a" * 300)
     assert ran.code == 2
     assert ran.errors == [
         "error: --name: 'aaaaaaaaaaaaaaaaaaaa… (300 characters)' is no name for a run"

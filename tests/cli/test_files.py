@@ -294,7 +294,7 @@ def test_the_same_file_renders_the_same(cli: Cli, folder: Path) -> None:
         "op.yaml",
         "--uuid",
         "F" * 32,
-        "-n",
+        "--name",
         "mine",
         "-p",
         "lab",

@@ -58,7 +58,7 @@ def test_a_long_wait_has_a_live_line_at_a_terminal(tmp_path: Path) -> None:
     file.write_text(
         "kind: component\nrun: {kind: job, container: {image: a, command: [sleep, '2.5']}}\n"
     )
-    words = ("run", "--local", "-f", str(file), "-n", "slow")
+    words = ("run", "--local", "-f", str(file), "--name", "slow")
     shown = _at_a_terminal(*words, NO_COLOR="1", OPSTRAND_LOCAL=str(tmp_path / "a"))
     assert re.search(rb"\r\x1b\[K\S+ slow: Running \(1 s\)", shown), shown
     assert b"\r\x1b[Kslow: Succeeded" in shown

@@ -34,7 +34,7 @@ def run(shell: str, **env: str) -> subprocess.CompletedProcess[bytes]:
         ("opstrand render -f nope.yaml 2>&-", 2),
         ("opstrand ls >&- 2>&-", 5),
         ("opstrand check - <&-", 2),
-        ("opstrand rm x <&-", 2),
+        ("opstrand rm x <&-", 5),
         ("opstrand explain nope 2>&1 >&- | true; exit ${PIPESTATUS[0]}", 2),
     ],
 )

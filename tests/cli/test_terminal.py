@@ -189,7 +189,9 @@ def test_a_log_is_whole_in_a_pipe_and_has_only_its_colours_at_a_terminal(folder:
     )
     env = {"OPSTRAND_LOCAL": str(folder / "records")}
     assert (
-        run_opstrand("run", "--local", "-f", "loud.yaml", "-n", "loud", cwd=folder, env=env).code
+        run_opstrand(
+            "run", "--local", "-f", "loud.yaml", "--name", "loud", cwd=folder, env=env
+        ).code
         == 0
     )
     assert run_opstrand("logs", "loud", "--local", cwd=folder, env=env).stdout == written

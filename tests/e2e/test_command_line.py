@@ -61,7 +61,14 @@ async def test_every_byte_of_a_log_arrives_once(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
     ran = await run(
-        namespace, cluster.kubeconfig, "run", "-f", write_job(tmp_path, COUNT), "-n", "count", "-l"
+        namespace,
+        cluster.kubeconfig,
+        "run",
+        "-f",
+        write_job(tmp_path, COUNT),
+        "--name",
+        "count",
+        "-l",
     )
     assert (ran.code, ran.stdout) == (0, EXPECTED), ran.stderr
     assert (await run(namespace, cluster.kubeconfig, "logs", "count")).stdout == EXPECTED
@@ -79,7 +86,7 @@ async def test_every_attempt_is_shown_and_can_be_asked_for(
     component = yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump({**component, "termination": {"maxRetries": 1}}))
     both = b"attempt 0\nattempt 1\n"
-    ran = await run(namespace, cluster.kubeconfig, "run", "-f", file, "-n", "again", "-l")
+    ran = await run(namespace, cluster.kubeconfig, "run", "-f", file, "--name", "again", "-l")
     assert (ran.code, ran.stdout) == (0, both), ran.stderr
     for words, expected in (
         (("-f",), both),
@@ -109,7 +116,7 @@ async def test_a_reader_that_goes_away_ends_the_following_and_not_the_run(
         "run",
         "-f",
         file,
-        "-n",
+        "--name",
         "count",
         "-l",
     )

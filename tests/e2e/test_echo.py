@@ -73,7 +73,7 @@ async def test_opstrand_run_follows_the_log_and_exits_with_the_result(
         "-l",
         "-p",
         namespace,
-        "-n",
+        "--name",
         "run",
     )
     assert (done.returncode, done.stdout) == (0, printed(message)), done.stderr
@@ -84,7 +84,17 @@ async def test_the_plan_is_the_same_bytes_in_the_cluster_and_on_the_laptop(
 ) -> None:
     file, message = str(SAMPLES / "echo.yaml"), MESSAGES["quoted"]
     done = await asyncio.to_thread(
-        opstrand, "run", "-f", file, "-P", f"message={message}", "-w", "-p", namespace, "-n", "plan"
+        opstrand,
+        "run",
+        "-f",
+        file,
+        "-P",
+        f"message={message}",
+        "-w",
+        "-p",
+        namespace,
+        "--name",
+        "plan",
     )
     assert done.returncode == 0, done.stderr
     body = await kube.get(OPERATIONS, namespace, "plan")

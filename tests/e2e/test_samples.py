@@ -170,7 +170,7 @@ async def test_the_examples_run_in_a_cluster_too(namespace: str) -> None:
         "run",
         "-f",
         str(examples / "train.yaml"),
-        "-n",
+        "--name",
         "train",
         "-P",
         "rate=0.5",

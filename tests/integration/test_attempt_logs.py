@@ -81,7 +81,7 @@ async def test_every_attempt_is_shown_and_can_be_asked_for(
 
     async with TalkingKubelet(kube, control_plane.authority) as kubelet:
         file = write_job(tmp_path, kubelet.name)
-        shown = asyncio.create_task(cli("run", "-f", file, "-n", "again", "-l"))
+        shown = asyncio.create_task(cli("run", "-f", file, "--name", "again", "-l"))
         await appear(kube, namespace)
         followed = asyncio.create_task(cli("logs", "-f", "again"))
         for number, code in enumerate(CODES):

@@ -80,7 +80,7 @@ async def test_run_creates_an_operation_and_says_how_to_come_back(
 async def test_the_plan_in_the_cluster_is_the_one_that_render_shows(
     cli: Cli, kube: KubeApi, namespace: str, file: Path
 ) -> None:
-    asked = ("-f", file, "-P", "zoe=1", "-P", "message=it's $(HOME) $$", "-n", "echo")
+    asked = ("-f", file, "-P", "zoe=1", "-P", "message=it's $(HOME) $$", "--name", "echo")
     assert (await cli("run", *asked)).code == 0
     body = await wait_for(kube, namespace, "echo", in_phase("Starting"))
     pod = await pod_of(kube, namespace, body)
@@ -103,7 +103,7 @@ async def test_at_most_once_can_be_asked_for_by_a_flag(
     """A Pod that a person deletes is followed by another one, unless the flag asks for at most
     once.
     """
-    assert (await cli("run", "-f", ECHO, "-n", "echo", *flags)).code == 0
+    assert (await cli("run", "-f", ECHO, "--name", "echo", *flags)).code == 0
     pod = await pod_of(
         kube, namespace, await wait_for(kube, namespace, "echo", in_phase("Starting"))
     )
@@ -131,7 +131,7 @@ async def test_at_most_once_can_be_asked_for_by_a_flag(
 async def test_a_watched_run_ends_with_its_result(
     cli: Cli, kube: KubeApi, namespace: str, code: int, result: int, words: str
 ) -> None:
-    watching = asyncio.create_task(cli("run", "-f", ECHO, "-n", "echo", "-w", "-o", "json"))
+    watching = asyncio.create_task(cli("run", "-f", ECHO, "--name", "echo", "-w", "-o", "json"))
     body = await _appear(kube, namespace, "echo", "Starting")
     pod = await pod_of(kube, namespace, body)
     await mark(kube, pod, running(STARTED))
@@ -157,7 +157,9 @@ async def test_a_watched_run_that_cannot_start_says_why_before_its_status_does(
     cli: Cli, kube: KubeApi, namespace: str
 ) -> None:
     """The operator reads the Events of a Pod later, for it has many: the command reads them."""
-    watching = asyncio.create_task(cli("run", "-f", ECHO, "-n", "echo", "-w", "--timeout", "12"))
+    watching = asyncio.create_task(
+        cli("run", "-f", ECHO, "--name", "echo", "-w", "--timeout", "12")
+    )
     body = await _appear(kube, namespace, "echo", "Starting")
     pod = await pod_of(kube, namespace, body)
     cause = 'MountVolume.SetUp failed for volume "a" : secret "a" not found'
@@ -181,7 +183,7 @@ async def test_a_watched_run_that_cannot_start_says_why_before_its_status_does(
 async def test_an_interrupt_leaves_the_run_alone(
     kube: KubeApi, namespace: str, env: dict[str, str], control_plane: ControlPlane
 ) -> None:
-    command = [str(OPSTRAND), "run", "-f", str(ECHO), "-n", "echo", "-l"]
+    command = [str(OPSTRAND), "run", "-f", str(ECHO), "--name", "echo", "-l"]
     pipe, before = asyncio.subprocess.PIPE, await count_watches(control_plane)
     process = await asyncio.create_subprocess_exec(
         *command, stdout=pipe, stderr=pipe, env=environment(**env)
@@ -196,7 +198,7 @@ async def test_an_interrupt_leaves_the_run_alone(
 
 
 async def test_a_limit_leaves_the_run_alone(cli: Cli, kube: KubeApi, namespace: str) -> None:
-    ran = await cli("run", "-f", ECHO, "-n", "echo", "--timeout", "1")
+    ran = await cli("run", "-f", ECHO, "--name", "echo", "--timeout", "1")
     assert ran.code == 124, ran
     assert f"opstrand wait echo --project {namespace}" in ran.stderr
     assert (await cli("wait", "echo", "--timeout", "0.5")).code == 124
@@ -327,7 +329,7 @@ async def test_a_project_that_is_not_there(cli: Cli) -> None:
 
 async def test_a_name_is_taken(cli: Cli, kube: KubeApi, namespace: str) -> None:
     await make(kube, namespace, "echo")
-    ran = await cli("run", "-f", ECHO, "-n", "echo")
+    ran = await cli("run", "-f", ECHO, "--name", "echo")
     assert (ran.code, len(ran.errors)) == (2, 1)
     assert "already" in ran.errors[0]
 
@@ -339,8 +341,8 @@ async def test_a_run_that_waits_for_a_misspelt_name_says_what_is_near(
     asked = {"x": {"ref": "ops.trian", "value": "outputs.x"}}
     waits = await make(kube, namespace, "late", "Waiting", params=asked)
     assert waits["status"]["message"].endswith("; did you mean 'ops.train'?")
-    assert (await cli("components", "apply", "-f", ECHO, "-n", "tiny")).code == 0
-    ran = await cli("run", "--hub", "tinyy", "-n", "hub", "-w", "--timeout", "5")
+    assert (await cli("components", "apply", "-f", ECHO, "--name", "tiny")).code == 0
+    ran = await cli("run", "--hub", "tinyy", "--name", "hub", "-w", "--timeout", "5")
     assert ran.code == 124, ran
     assert "hub: Waiting (ComponentNotFound)" in ran.stderr
     assert "; did you mean 'tiny'?" in ran.stderr
@@ -383,7 +385,7 @@ async def test_waiting_for_several_ends_with_the_worst(
     assert (await cli("wait", "good", "late", "bad")).code == 1
 
 
-async def test_deleting_asks(cli: Cli, kube: KubeApi, namespace: str) -> None:
+async def test_deleting_what_has_not_ended_asks(cli: Cli, kube: KubeApi, namespace: str) -> None:
     await make(kube, namespace, "a")
     asked = await cli("rm", "a")
     assert (asked.code, len((await kube.list(OPERATIONS, namespace))[0])) == (2, 1)
@@ -422,7 +424,7 @@ async def test_lineage_and_explanation(cli: Cli, kube: KubeApi, namespace: str) 
 
 async def test_components(cli: Cli, kube: KubeApi, namespace: str, tmp_path: Path) -> None:
     for number, message in enumerate(("created", "replaced")):
-        ran = await cli("components", "apply", "-f", ECHO, "-n", "echo:v2")
+        ran = await cli("components", "apply", "-f", ECHO, "--name", "echo:v2")
         assert f"component echo.v2 {message}" in ran.stderr, (number, ran)
     assert (await cli("components", "ls", "-o", "name")).out == "echo:v2\n"
     assert yaml.safe_load((await cli("components", "get", "echo:v2")).out) == yaml.safe_load(
@@ -432,13 +434,13 @@ async def test_components(cli: Cli, kube: KubeApi, namespace: str, tmp_path: Pat
     assert missing.code == 4
     assert "did you mean 'echo:v2'?" in missing.errors[0]
     assert (
-        await cli("run", "--hub", "echo:v2", "-P", "message=from the hub", "-n", "run")
+        await cli("run", "--hub", "echo:v2", "-P", "message=from the hub", "--name", "run")
     ).code == 0
     body = await wait_for(kube, namespace, "run", in_phase("Starting"))
     assert body["status"]["inputs"] == {"message": "from the hub"}
     (tmp_path / "op.yaml").write_text("kind: operation\nhubRef: echo\n")
-    assert (await cli("components", "apply", "-f", tmp_path / "op.yaml", "-n", "x")).code == 2
-    assert (await cli("components", "apply", "-f", ECHO, "-n", "Echo!")).code == 2
+    assert (await cli("components", "apply", "-f", tmp_path / "op.yaml", "--name", "x")).code == 2
+    assert (await cli("components", "apply", "-f", ECHO, "--name", "Echo!")).code == 2
 
 
 async def test_logs_of_what_has_none(cli: Cli, kube: KubeApi, namespace: str) -> None:

@@ -81,7 +81,7 @@ def test_what_no_cluster_keeps_is_not_kept_here_either(here: Run) -> None:
     """
     file = SAMPLES / "orders.yaml"
     rendered = run_opstrand(
-        "render", "-f", file, "-P", "aaa=1", "-n", "echo", "--stage", "plan", "-o", "json"
+        "render", "-f", file, "-P", "aaa=1", "--name", "echo", "--stage", "plan", "-o", "json"
     )
     command = json.loads(rendered.out)["container"]["command"]
     assert command[2:] == ["{'a': 2, 'b': 1}", "3", "{'x': {'c': 0.5, 'd': 2}, 'y': 1}", "4"]

@@ -42,7 +42,7 @@ def upstream(here: Run, job: Callable[..., Path]) -> None:
         {"name": "FOLDER", "value": "{{ globals.run_outputs_path }}"}
     ]
     Path(file := job(PRODUCE, "up")).write_text(yaml.safe_dump(component))
-    ran = here("run", "--local", "-f", file, "-n", "up", "--uuid", UID)
+    ran = here("run", "--local", "-f", file, "--name", "up", "--uuid", UID)
     assert ran.code == 0, ran
 
 

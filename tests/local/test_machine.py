@@ -26,7 +26,7 @@ PIPE = subprocess.PIPE
 
 
 def start(file: Path, records: Path, *arguments: str, **more: object) -> subprocess.Popen[bytes]:
-    command = [str(OPSTRAND), "run", "--local", "-f", str(file), "-n", "a", *arguments]
+    command = [str(OPSTRAND), "run", "--local", "-f", str(file), "--name", "a", *arguments]
     return subprocess.Popen(
         command,
         env=environment(OPSTRAND_LOCAL=str(records)),
@@ -165,7 +165,7 @@ def test_two_at_once_with_one_name_do_not_meet(here: Run, job: Job, records: Pat
     first = start(file, records, "-l")
     assert first.stdout is not None
     pid = int(first.stdout.readline())
-    second = here("run", "--local", "-f", file, "-n", "a")
+    second = here("run", "--local", "-f", file, "--name", "a")
     assert (second.code, "there is a local run 'a' already" in second.errors[0]) == (2, True), (
         second
     )
@@ -174,7 +174,7 @@ def test_two_at_once_with_one_name_do_not_meet(here: Run, job: Job, records: Pat
     first.communicate(timeout=30)
     os.kill(pid, signal.SIGKILL)
     # The killed command left its folder behind, which belongs to no run.
-    again = here("run", "--local", "-f", job("print('new')"), "-n", "a", "-l")
+    again = here("run", "--local", "-f", job("print('new')"), "--name", "a", "-l")
     assert (again.code, again.out, here("logs", "--local", "a").out) == (0, "new\n", "new\n")
 
 

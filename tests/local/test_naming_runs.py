@@ -27,7 +27,7 @@ def test_the_commands_are_found() -> None:
 
 
 def test_every_command_takes_what_o_name_prints(here: Run, job: Job) -> None:
-    ran = here("run", "--local", "-f", job("print(1)"), "-n", "train", "-o", "name")
+    ran = here("run", "--local", "-f", job("print(1)"), "--name", "train", "-o", "name")
     typed = ran.out.strip()
     assert typed == "operation.opstrand.dev/train"
     for command in sorted(NAMING, key=lambda name: name == "rm"):
@@ -38,5 +38,5 @@ def test_every_command_takes_what_o_name_prints(here: Run, job: Job) -> None:
 
 @pytest.mark.parametrize("text", ["op/first", "f", "operations/f"])
 def test_a_unique_beginning_of_any_length_is_enough(here: Run, job: Job, text: str) -> None:
-    here("run", "--local", "-f", job("print(1)"), "-n", "first")
+    here("run", "--local", "-f", job("print(1)"), "--name", "first")
     assert here("get", "--local", text, "-o", "name").out == "operation.opstrand.dev/first\n"

@@ -26,17 +26,17 @@ def test_output_is_passed_on_byte_for_byte(here: Run, job: Job, records: Path) -
         "import sys; o = sys.stdout.buffer; o.write(b'\\xff\\r\\n' + b'x' * 3_000_000 + b'\\n'); "
         "o.flush(); sys.stderr.write('no end')"
     )
-    ran = here("run", "--local", "-f", job(code), "-n", "a", "-l")
+    ran = here("run", "--local", "-f", job(code), "--name", "a", "-l")
     assert (ran.code, ran.stdout) == (0, b"\xff\r\n" + b"x" * 3_000_000 + b"\nno end")
     assert here("logs", "--local", "a").stdout == ran.stdout
     assert here("logs", "--local", "a", "--tail", "1").stdout == b"no end"
 
 
 def test_without_logs_stdout_is_left_alone(here: Run, job: Job) -> None:
-    ran = here("run", "--local", "-f", job("print('hidden')"), "-n", "a")
+    ran = here("run", "--local", "-f", job("print('hidden')"), "--name", "a")
     assert (ran.code, ran.stdout) == (0, b"")
     assert (
-        here("run", "--local", "-f", job("print('hidden')"), "-n", "b", "-o", "name").out
+        here("run", "--local", "-f", job("print('hidden')"), "--name", "b", "-o", "name").out
         == "operation.opstrand.dev/b\n"
     )
     assert (
@@ -48,7 +48,7 @@ def test_without_logs_stdout_is_left_alone(here: Run, job: Job) -> None:
 
 
 def test_a_failure_reports_its_last_output(here: Run, job: Job) -> None:
-    ran = here("run", "--local", "-f", job("print('boom'); raise SystemExit(3)"), "-n", "a")
+    ran = here("run", "--local", "-f", job("print('boom'); raise SystemExit(3)"), "--name", "a")
     assert ran.code == 1
     assert "Failed (ContainerFailed)" in ran.stderr
     assert "exit code 3: boom" in ran.stderr
@@ -59,7 +59,7 @@ def test_a_failure_reports_its_last_output(here: Run, job: Job) -> None:
 
 
 def test_a_run_is_announced_before_its_phases(here: Run, job: Job) -> None:
-    ran = here("run", "--local", "-w", "-f", job("print(1)"), "-n", "a")
+    ran = here("run", "--local", "-w", "-f", job("print(1)"), "--name", "a")
     told = [line for line in ran.stderr.splitlines() if "a" in line.split()[:3] or "a:" in line]
     assert told[0] == "created run a in project default"
     assert "a: Running" in told
@@ -68,7 +68,7 @@ def test_a_run_is_announced_before_its_phases(here: Run, job: Job) -> None:
 def test_our_line_never_continues_the_program_s(records: Path, tmp_path: Path, job: Job) -> None:
     """The program's output stays byte for byte where it has a stream of its own."""
     code = "import sys; sys.stdout.write('1'); sys.stdout.flush(); sys.exit(7)"
-    command = [OPSTRAND, "run", "--local", "-l", "-f", job(code), "-n"]
+    command = [OPSTRAND, "run", "--local", "-l", "-f", job(code), "--name"]
     env = environment(OPSTRAND_LOCAL=str(records), PATH=os.environ["PATH"])
     pipe = subprocess.PIPE
     apart = subprocess.run([*command, "a"], stdout=pipe, stderr=pipe, env=env, cwd=tmp_path)
@@ -144,7 +144,9 @@ def test_a_process_that_left_the_session_does_not_hold_up_the_end_either(
         f"open({str(pid)!r}, 'w').write(str(p.pid))"
     )
     try:
-        ran = here("run", "--local", "-f", job(f"{code}; print('no end', end='')"), "-n", "a", "-w")
+        ran = here(
+            "run", "--local", "-f", job(f"{code}; print('no end', end='')"), "--name", "a", "-w"
+        )
         assert ran.code == 0, ran
         assert b"no end" in here("logs", "--local", "a").stdout
     finally:
@@ -199,7 +201,7 @@ def test_long_init_files_and_paths_under_the_context_root(here: Run, job: Job) -
     script = "head -c 12 long.py; echo; python3 long.py; echo {{ globals.run_outputs_path }}"
     component["run"]["container"] |= {"command": ["sh", "-c"], "args": [script]}
     component["run"]["container"]["workingDir"] = "{{ globals.artifacts_path }}"
-    ran = here("run", "--local", "-f", job("pass", run=component["run"]), "-n", "a", "-l")
+    ran = here("run", "--local", "-f", job("pass", run=component["run"]), "--name", "a", "-l")
     assert ran.code == 0, ran
     head, path, outputs = ran.out.splitlines()
     assert head == "# $(HOME) $$"
@@ -211,8 +213,8 @@ def test_long_init_files_and_paths_under_the_context_root(here: Run, job: Job) -
 
 def test_a_name_is_given_once(here: Run, job: Job) -> None:
     file = job("pass")
-    assert here("run", "--local", "-f", file, "-n", "a").code == 0
-    again = here("run", "--local", "-f", file, "-n", "a")
+    assert here("run", "--local", "-f", file, "--name", "a").code == 0
+    again = here("run", "--local", "-f", file, "--name", "a")
     assert again.code == 2
     assert "there is a local run 'a' already" in again.errors[0]
     assert here("get", "--local", "nobody").code == 4
@@ -237,7 +239,7 @@ def test_an_interrupt_stops_the_program(
 ) -> None:
     pid_file = tmp_path / "pid"
     code = f"import os, time; open(r'{pid_file}', 'w').write(str(os.getpid())); time.sleep(60)"
-    command = [OPSTRAND, "run", "--local", "-f", job(code), "-n", "a", "-l"]
+    command = [OPSTRAND, "run", "--local", "-f", job(code), "--name", "a", "-l"]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, env=environment(OPSTRAND_LOCAL=str(records))
     )
@@ -260,7 +262,7 @@ def test_a_second_interrupt_ends_a_program_that_does_not_listen(job: Job, record
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); "
         "time.sleep(60)"
     )
-    command = [OPSTRAND, "run", "--local", "-f", job(code), "-n", "a", "-l"]
+    command = [OPSTRAND, "run", "--local", "-f", job(code), "--name", "a", "-l"]
     pipe = subprocess.PIPE
     process = subprocess.Popen(
         command, stdout=pipe, stderr=pipe, text=True, env=environment(OPSTRAND_LOCAL=str(records))
@@ -284,7 +286,7 @@ def test_a_run_ends_with_the_reader_of_its_output(job: Job, records: Path) -> No
     """`opstrand run --local -l | head -1`."""
     file = job("import time\nfor i in range(600):\n    print(i); time.sleep(0.1)")
     pipe = subprocess.PIPE
-    command = [OPSTRAND, "run", "--local", "-f", file, "-n", "a", "-l"]
+    command = [OPSTRAND, "run", "--local", "-f", file, "--name", "a", "-l"]
     process = subprocess.Popen(
         command, stdout=pipe, stderr=pipe, env=environment(OPSTRAND_LOCAL=str(records))
     )
@@ -302,7 +304,7 @@ def test_a_run_ends_with_the_reader_of_its_output(job: Job, records: Path) -> No
 
 def test_the_limit_stops_the_program(here: Run, job: Job) -> None:
     ran = here(
-        "run", "--local", "-f", job("import time; time.sleep(60)"), "-n", "a", "--timeout", "1"
+        "run", "--local", "-f", job("import time; time.sleep(60)"), "--name", "a", "--timeout", "1"
     )
     assert ran.code == 124, ran
     assert "Stopped" in here("ls", "--local").out

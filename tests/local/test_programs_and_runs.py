@@ -123,7 +123,7 @@ def test_what_a_program_approves_or_restarts_runs(
     python: str,
 ) -> None:
     code = HEAD + program.format(content=content, waiting=["created", "on_schedule"])
-    ran = here("run", "--local", "-f", write(job(code)), "-n", "parent", "-l", python=python)
+    ran = here("run", "--local", "-f", write(job(code)), "--name", "parent", "-l", python=python)
     assert (ran.code, ran.out.splitlines()[-1:]) == (0, ["succeeded"]), ran
     made = [
         path.parent.name
@@ -156,7 +156,7 @@ def test_what_a_program_asks_of_another_run_is_done(
         "--local",
         "-f",
         write(job(HEAD + program.format(content=content))),
-        "-n",
+        "--name",
         "parent",
         "-l",
     )

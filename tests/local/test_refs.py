@@ -47,7 +47,7 @@ def upstream(here: Run, job: Job) -> None:
     component = yaml.safe_load(file.read_text())
     component["run"]["container"]["workingDir"] = "{{ globals.artifacts_path }}"
     file.write_text(yaml.safe_dump(component))
-    ran = here("run", "--local", "-f", file, "-n", "a", "--uuid", UID)
+    ran = here("run", "--local", "-f", file, "--name", "a", "--uuid", UID)
     assert ran.code == 0, ran
 
 
@@ -65,7 +65,7 @@ def test_values_of_an_earlier_run(here: Run, upstream: None, tmp_path: Path, ref
         "--local",
         "-f",
         consumer(tmp_path / "b.yaml", ref, **names, who="globals.uuid"),
-        "-n",
+        "--name",
         "b",
         "-l",
     )
@@ -107,7 +107,7 @@ def test_lineage_and_explanation(here: Run, upstream: None, tmp_path: Path) -> N
             "--local",
             "-f",
             consumer(tmp_path / "b.yaml", "ops.a", acc="outputs.acc"),
-            "-n",
+            "--name",
             "b",
         ).code
         == 0
@@ -145,7 +145,7 @@ def test_an_output_that_is_not_there(here: Run, upstream: None, tmp_path: Path) 
 
 def test_a_run_that_is_not_there_is_waited_for_until_the_limit(here: Run, tmp_path: Path) -> None:
     file = consumer(tmp_path / "b.yaml", "ops.nobody", x="outputs.x")
-    ran = here("run", "--local", "-f", file, "-n", "b", "--timeout", "1")
+    ran = here("run", "--local", "-f", file, "--name", "b", "--timeout", "1")
     assert ran.code == 124, ran
     assert "ops.nobody" in ran.stderr
     gave_up = here("run", "--local", "-f", file, OPSTRAND_UPSTREAM_PATIENCE="1")
@@ -154,7 +154,7 @@ def test_a_run_that_is_not_there_is_waited_for_until_the_limit(here: Run, tmp_pa
 
 
 def test_a_run_that_waits_for_a_misspelt_name_says_what_is_near(here: Run, job: Job) -> None:
-    assert here("run", "--local", "-f", job("print(1)"), "-n", "train").code == 0
+    assert here("run", "--local", "-f", job("print(1)"), "--name", "train").code == 0
     late = job("print(2)", "late", inputs=[{"name": "x", "type": "str"}])
     operation = {
         "kind": "operation",
@@ -173,5 +173,5 @@ def test_a_run_that_waits_for_a_misspelt_name_says_what_is_near(here: Run, job: 
 
 
 def test_a_silent_program_has_an_empty_log(here: Run, job: Job) -> None:
-    here("run", "--local", "-f", job("pass"), "-n", "quiet")
+    here("run", "--local", "-f", job("pass"), "--name", "quiet")
     assert here("logs", "--local", "quiet").code == 0

@@ -62,7 +62,7 @@ def test_a_service_answers_on_its_port_until_its_time_is_over(
         "import urllib.request, threading; threading.Timer(1, lambda: "
         f"urllib.request.urlopen('http://127.0.0.1:{port}/here')).start()\n"
     )
-    ran = here("run", "--local", "-l", "-n", "web", "-f", service(asks + code, timeout=4))
+    ran = here("run", "--local", "-l", "--name", "web", "-f", service(asks + code, timeout=4))
     assert ran.out.splitlines() == ["serving", "asked /here"]
     assert f"its ports are this machine's: http://127.0.0.1:{port}" in ran.stderr
     assert (ran.code, "Stopped (DeadlineExceeded)" in ran.stderr) == (3, True), ran.stderr

@@ -124,7 +124,7 @@ def test_a_ref_to_a_run_of_another_process_is_satisfied_when_that_ends(
         "--local",
         "-f",
         with_client(job(REPORT + HOLD.format(gate=str(gate)), "up")),
-        "-n",
+        "--name",
         "up",
         "--uuid",
         UID,
@@ -135,7 +135,7 @@ def test_a_ref_to_a_run_of_another_process_is_satisfied_when_that_ends(
         "--local",
         "-f",
         consumer(tmp_path / "down.yaml", ref),
-        "-n",
+        "--name",
         "down",
         "-l",
         OPSTRAND_LOCAL_PATIENCE="1",
@@ -153,10 +153,10 @@ def test_a_run_that_another_process_creates_later_is_waited_for(
     begin: Begin, here: Run, job: Job, records: Path, tmp_path: Path
 ) -> None:
     down = begin(
-        "run", "--local", "-f", consumer(tmp_path / "down.yaml", "ops.up"), "-n", "down", "-l"
+        "run", "--local", "-f", consumer(tmp_path / "down.yaml", "ops.up"), "--name", "down", "-l"
     )
     wait_until(in_phase(records, "down", "Waiting"))
-    assert here("run", "--local", "-f", with_client(job(REPORT, "up")), "-n", "up").code == 0
+    assert here("run", "--local", "-f", with_client(job(REPORT, "up")), "--name", "up").code == 0
     code, out, err = finish(down)
     assert (code, out) == (0, "got 0.5\n"), err
     assert "opstrand run --local -f FILE -n up" in err
@@ -194,7 +194,7 @@ def test_a_run_that_is_not_created_is_given_up_soon_and_the_message_says_how_to_
         "--local",
         "-f",
         consumer(tmp_path / "a.yaml", "ops.nobody"),
-        "-n",
+        "--name",
         "a",
         OPSTRAND_LOCAL_PATIENCE="1",
     )
@@ -207,14 +207,16 @@ def test_patience_is_a_cluster_s_while_another_process_could_create_it(
     begin: Begin, job: Job, records: Path, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
-    other = begin("run", "--local", "-f", job(HOLD.format(gate=str(gate)), "other"), "-n", "other")
+    other = begin(
+        "run", "--local", "-f", job(HOLD.format(gate=str(gate)), "other"), "--name", "other"
+    )
     wait_until(in_phase(records, "other", "Running"))
     down = begin(
         "run",
         "--local",
         "-f",
         consumer(tmp_path / "a.yaml", "ops.nobody"),
-        "-n",
+        "--name",
         "a",
         OPSTRAND_LOCAL_PATIENCE="1",
     )
@@ -235,7 +237,7 @@ def test_approval_stop_and_skip_reach_the_process_that_has_the_run(
         "--local",
         "-f",
         job("print('approved')", "held", isApproved=False),
-        "-n",
+        "--name",
         "held",
         "-l",
     )
@@ -245,13 +247,15 @@ def test_approval_stop_and_skip_reach_the_process_that_has_the_run(
     assert (code, out) == (0, "approved\n"), err
     assert "opstrand approve --local held" in err
 
-    slow = begin("run", "--local", "-f", job("import time; time.sleep(60)", "slow"), "-n", "slow")
+    slow = begin(
+        "run", "--local", "-f", job("import time; time.sleep(60)", "slow"), "--name", "slow"
+    )
     wait_until(in_phase(records, "slow", "Running"))
     assert here("stop", "--local", "slow").code == 0
     assert finish(slow)[0] == 3
     assert "has ended already (Stopped)" in here("stop", "--local", "slow").stderr
 
-    late = begin("run", "--local", "-f", job("pass", "late", isApproved=False), "-n", "late")
+    late = begin("run", "--local", "-f", job("pass", "late", isApproved=False), "--name", "late")
     wait_until(in_phase(records, "late", "Waiting"))
     assert here("skip", "--local", "late").code == 0
     assert finish(late)[0] == 3
@@ -267,7 +271,7 @@ def test_a_run_that_is_removed_takes_its_program_with_it(
         "--local",
         "-f",
         job("import os, time; print(os.getpid(), flush=True); time.sleep(60)"),
-        "-n",
+        "--name",
         "a",
         "-l",
     )
@@ -289,13 +293,15 @@ def test_a_run_whose_process_was_killed_has_an_end(
         "--local",
         "-f",
         job("import os, time; print(os.getpid(), flush=True); time.sleep(60)"),
-        "-n",
+        "--name",
         "up",
         "-l",
     )
     assert process.stdout is not None
     pid = int(process.stdout.readline())
-    down = begin("run", "--local", "-f", consumer(tmp_path / "down.yaml", "ops.up"), "-n", "down")
+    down = begin(
+        "run", "--local", "-f", consumer(tmp_path / "down.yaml", "ops.up"), "--name", "down"
+    )
     wait_until(in_phase(records, "down", "Waiting"))
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
@@ -311,7 +317,7 @@ def test_a_run_whose_process_was_killed_has_an_end(
         "--local",
         "-f",
         job("import os, time; print(os.getpid(), flush=True); time.sleep(60)"),
-        "-n",
+        "--name",
         "b",
         "-l",
     )
@@ -343,7 +349,7 @@ def test_the_log_of_another_process_is_followed_through_every_attempt(
         "--local",
         "-f",
         job(code, termination={"maxRetries": 3}),
-        "-n",
+        "--name",
         "a",
         OPSTRAND_RETRY_BACKOFF="1",
     )
@@ -383,7 +389,7 @@ def test_a_run_that_a_program_creates_runs(here: Run, job: Job, records: Path, p
     )
     then = f"client.wait_for_condition(); client.refresh_data(); print(client.status, {line})"
     file = with_client(job(PROGRAM.format(content=CHILD, then=then), "parent"))
-    ran = here("run", "--local", "-f", file, "-n", "parent", "-l", python=python)
+    ran = here("run", "--local", "-f", file, "--name", "parent", "-l", python=python)
     assert (ran.code, ran.out.splitlines()[-1]) == (0, "succeeded from the child"), ran
     [name] = [
         path.parent.name
@@ -398,7 +404,7 @@ def test_a_run_that_outlives_its_creator_is_waited_for(here: Run, job: Job, reco
     content = json.loads(json.dumps(CHILD))
     content["component"]["run"]["container"]["command"][2] = "sleep 2; echo late"
     file = with_client(job(PROGRAM.format(content=content, then=""), "parent"))
-    ran = here("run", "--local", "-f", file, "-n", "parent")
+    ran = here("run", "--local", "-f", file, "--name", "parent")
     assert ran.code == 0, ran
     assert "waiting for what it created: made-" in ran.stderr
     [name] = [
@@ -417,7 +423,7 @@ def test_an_interrupt_ends_what_a_program_created_too(
     file = with_client(
         job(PROGRAM.format(content=content, then="import time; time.sleep(60)"), "parent")
     )
-    process = begin("run", "--local", "-f", file, "-n", "parent")
+    process = begin("run", "--local", "-f", file, "--name", "parent")
     child = wait_until(lambda: [p.parent.name for p in records.glob("default/made-*/run.json")])[0]
     wait_until(in_phase(records, child, "Running"))
     process.send_signal(signal.SIGINT)
@@ -442,7 +448,7 @@ def test_what_several_programs_report_to_one_run_is_all_kept(
     begin: Begin, here: Run, job: Job, records: Path
 ) -> None:
     """Four processes write the same run at once, each over its own API."""
-    assert here("run", "--local", "-f", job("pass"), "-n", "target", "--uuid", UID).code == 0
+    assert here("run", "--local", "-f", job("pass"), "--name", "target", "--uuid", UID).code == 0
     names = [f"w{number}" for number in range(4)]
     writers = [
         begin(
@@ -450,7 +456,7 @@ def test_what_several_programs_report_to_one_run_is_all_kept(
             "--local",
             "-f",
             with_client(job(WRITES.format(uuid=UID, name=name), name)),
-            "-n",
+            "--name",
             name,
         )
         for name in names

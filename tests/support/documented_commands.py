@@ -97,9 +97,17 @@ COMMANDS: dict[str, Here | By | Not] = {
     "opstrand check docs/examples/*.yaml": HERE,
     "opstrand explain run.container": HERE,
     "opstrand render -f docs/examples/train.yaml": HERE,
+    "opstrand run --local docs/examples/train.yaml -P rate=0.25": HERE,
+    "opstrand run --local docs/examples/report.yaml -P loss=@train.outputs.loss -l": HERE,
+    "opstrand restart --local @latest -l": HERE,
+    "opstrand run --local python:3.12 -l -- python3 -c 'print(1 + 1)'": HERE,
+    "opstrand run --dry-run docs/examples/train.yaml -o yaml": HERE,
+    "opstrand ls --local --since 1h": HERE,
+    "opstrand get --local @latest -o jsonpath={.status.phase}": HERE,
+    "opstrand rm --local --completed -y": HERE,
     "make demo": HERE,
     # commands in a cluster
-    "opstrand run -f docs/examples/train.yaml -n train -l": By(
+    "opstrand run -f docs/examples/train.yaml --name train -l": By(
         "tests/e2e/test_samples.py", "async def test_the_examples_run_in_a_cluster_too"
     ),
     "polyaxon run -p team -f docs/examples/train.yaml -l": By(

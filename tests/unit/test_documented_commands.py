@@ -58,9 +58,11 @@ def test_every_target_and_option_that_a_page_names_is_real(program: str, rest: s
             word for word in words if word.isascii() and re.fullmatch("[a-z0-9-]+", word)
         } <= TARGETS
         return
-    name = words[0]
-    if name.startswith("-"):
+    if words[0].startswith("-") or words[0] == "help":
         return
+    # What stands behind `--` is the command of an image.
+    words = words[: words.index("--")] if "--" in words else words
+    name = words[0]
     assert name in SUBCOMMANDS
     known = {
         option

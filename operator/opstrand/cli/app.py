@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "check": "Validate polyaxonfiles: every error with its file and line.",
     "render": "Show what a file would become, without a cluster.",
     "run": "Run a polyaxonfile, in a cluster or as a process here.",
+    "restart": "Run an operation again as a new run.",
     "ls": "List runs.",
     "get": "Show one run: its times, values, Pod, and what it waits for.",
     "logs": "Show what a run's program wrote.",
@@ -67,13 +68,16 @@ class LazyGroup(click.Group):
             # click itself would end with 1 here, as if a run had failed.
             raise _Unread from error
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, give_value(ask_for_help(move_options(args))))
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS:
             if not ctx.resilient_parsing:
-                _refuse_name(ctx, name)
+                _refuse_name(ctx, args)
             return None, None, args
         command = load_command(name)
         if ctx.resilient_parsing:
@@ -92,9 +96,54 @@ def load_command(name: str) -> click.Command:
     return command
 
 
-def _refuse_name(ctx: click.Context, name: str) -> NoReturn:
+#: Options that may stand before the command too, as with kubectl: those with a value, and switches.
+_WITH_VALUE = ("-n", "--namespace", "-p", "--project", "--context", "--kubeconfig")
+_SWITCHES = ("--local", "-v", "--verbose")
+#: Commands that have commands of their own: the options stand behind those.
+_GROUPS = ("components", "config")
+
+
+def move_options(args: Sequence[str]) -> list[str]:
+    """Put options that stand before the command behind it: `-n team ls` is `ls -n team`."""
+    moved: list[str] = []
+    rest = list(args)
+    while rest:
+        name, sign, _ = rest[0].partition("=")
+        size = 1 if rest[0] in _SWITCHES or (sign and name in _WITH_VALUE) else 0
+        size = 2 if rest[0] in _WITH_VALUE else size
+        if not size or len(rest) <= size:
+            break
+        moved, rest = [*moved, *rest[:size]], rest[size:]
+    if not moved:
+        return list(args)
+    words = 2 if rest[0] in _GROUPS and len(rest) > 1 else 1
+    return [*rest[:words], *moved, *rest[words:]]
+
+
+def ask_for_help(args: Sequence[str]) -> list[str]:
+    """Return `CMD --help` for `help CMD`, and `--help` for `help`."""
+    if args[:1] != ["help"]:
+        return list(args)
+    words = [word for word in args[1:] if not word.startswith("-")]
+    return [*words, "--help"]
+
+
+def give_value(args: Sequence[str]) -> list[str]:
+    """Return `--dry-run=client` for `--dry-run`, which has an optional value as in kubectl."""
+    end = list(args).index("--") if "--" in args else len(args)
+    return [
+        "--dry-run=client" if word == "--dry-run" and index < end else word
+        for index, word in enumerate(args)
+    ]
+
+
+def _refuse_name(ctx: click.Context, args: Sequence[str]) -> NoReturn:
+    from opstrand.cli.synonyms import describe
     from opstrand.text import find_nearest
 
+    name = args[0]
+    if told := describe(args):
+        raise CliError(told)
     nearest = find_nearest(name, COMMANDS)
     ctx.fail(
         f"there is no command {name!r}"

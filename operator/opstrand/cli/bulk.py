@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from opstrand.cli.cluster.connection import Cluster, open_cluster
+from opstrand.cli.command import execute
 from opstrand.cli.errors import CliError, ExitCode, explain
 from opstrand.cli.options import Target
 from opstrand.cli.output.console import say, show_explanation
+from opstrand.cli.runs import Runs, open_runs
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.errors import PlatformError
@@ -29,7 +29,7 @@ def control(key: str) -> Callable[[Mapping[str, Any]], JsonPatch]:
 
 def order_all(
     target: Target,
-    runs: Sequence[str],
+    names: Sequence[str],
     make_ops: Callable[[Mapping[str, Any]], JsonPatch],
     done: str,
 ) -> int:
@@ -37,27 +37,14 @@ def order_all(
 
     A run that has ended is reported and left alone.
     """
-    if target.is_local:
-        return for_all_here(target, runs, lambda body: _order_here(body, make_ops, done))
 
-    async def order(cluster: Cluster, body: Manifest) -> str:
+    async def order(runs: Runs, body: Manifest) -> str:
         if ended := _describe_end(body):
             return ended
-        await cluster.order(body, make_ops)
+        await runs.order(body, make_ops)
         return done
 
-    return asyncio.run(for_all(target, runs, order))
-
-
-def _order_here(
-    body: Manifest, make_ops: Callable[[Mapping[str, Any]], JsonPatch], done: str
-) -> str:
-    from opstrand.cli.local_runs import order_record
-
-    if ended := _describe_end(body):
-        return ended
-    order_record(body, make_ops)
-    return done
+    return execute(for_all(target, names, order))
 
 
 def _describe_end(body: Manifest) -> str:
@@ -65,39 +52,57 @@ def _describe_end(body: Manifest) -> str:
     return f"has ended already ({phase.value})" if phase.is_final else ""
 
 
-def for_all_here(target: Target, runs: Sequence[str], act: Callable[[Manifest], str]) -> int:
-    """`for_all` over local runs."""
-    from opstrand.cli.local_runs import find_record
-
-    worst: int = ExitCode.SUCCEEDED
-    for run in runs:
-        try:
-            body = find_record(run, target.project)
-            say(f"{body['metadata']['name']}: {act(body)}")
-        except CliError as error:
-            worst = max(worst, _report(error))
-    return worst
-
-
-def _report(error: CliError | PlatformError) -> int:
-    return show_explanation(explain(error))
-
-
 async def for_all(
-    target: Target, runs: Sequence[str], act: Callable[[Cluster, Manifest], Awaitable[str]]
+    target: Target, names: Sequence[str], act: Callable[[Runs, Manifest], Awaitable[str]]
 ) -> int:
     """Do it to each run in turn, and print what was done.
 
     If one fails, the others are still done.
     """
     worst: int = ExitCode.SUCCEEDED
-    async with open_cluster(target) as cluster:
-        for run in runs:
-            try:
-                async with cluster.waiting():
-                    body = await cluster.find(run)
-                    done = await act(cluster, body)
-                say(f"{body['metadata']['name']}: {done}")
-            except (CliError, PlatformError) as error:
-                worst = max(worst, _report(error))
+    async with open_runs(target) as runs:
+        for name in names:
+            worst = max(worst, await _do(runs, lambda name=name: runs.find(name), act))  # type: ignore[misc]
     return worst
+
+
+async def find_all(runs: Runs, names: Sequence[str]) -> tuple[list[tuple[str, Manifest]], int]:
+    """Return each name with the run that it names, and the worst exit code of those without one."""
+    found: list[tuple[str, Manifest]] = []
+    worst: int = ExitCode.SUCCEEDED
+    for name in dict.fromkeys(names):
+        try:
+            async with runs.waiting():
+                found.append((name, await runs.find(name)))
+        except (CliError, PlatformError) as error:
+            worst = max(worst, show_explanation(explain(error)))
+    return found, worst
+
+
+async def for_each(
+    runs: Runs, bodies: Sequence[Manifest], act: Callable[[Runs, Manifest], Awaitable[str]]
+) -> int:
+    """Do it to runs that were found already."""
+
+    async def give(body: Manifest) -> Manifest:
+        return body
+
+    worst: int = ExitCode.SUCCEEDED
+    for body in bodies:
+        worst = max(worst, await _do(runs, lambda body=body: give(body), act))  # type: ignore[misc]
+    return worst
+
+
+async def _do(
+    runs: Runs,
+    find: Callable[[], Awaitable[Manifest]],
+    act: Callable[[Runs, Manifest], Awaitable[str]],
+) -> int:
+    try:
+        async with runs.waiting():
+            body = await find()
+            done = await act(runs, body)
+        say(f"{body['metadata']['name']}: {done}")
+    except (CliError, PlatformError) as error:
+        return show_explanation(explain(error))
+    return ExitCode.SUCCEEDED

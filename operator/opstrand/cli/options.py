@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from opstrand.cli.errors import CliError
 from opstrand.core.names import is_namespace
@@ -24,13 +26,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Target:
     """Which cluster and project to use.
 
-    None means kubectl's choice. `is_local` means the runs of `opstrand run --local`.
+    None means kubectl's choice. `is_local` means the runs of `opstrand run --local`. `is_verbose`:
+    each request is shown.
     """
 
     project: str | None = None
     context: str | None = None
     kubeconfig: str | None = None
     is_local: bool = False
+    is_verbose: bool = False
 
     def command(self, *words: str, project: str) -> str:
         """Return a command line for the same target, ready to be pasted."""
@@ -64,21 +68,25 @@ def check_project(name: str) -> str:
 
 _CLUSTER = (
     click.option(
+        "-n",
+        "--namespace",
         "-p",
         "--project",
+        "project",
         envvar="OPSTRAND_PROJECT",
         metavar="NAMESPACE",
-        help="Project, which is a namespace. [default: the context's]",
+        help="Namespace, which is the project. [default: the context's]",
     ),
     click.option("--context", metavar="NAME", help="Context of the kubeconfig."),
     click.option(
         "--kubeconfig", metavar="FILE", help="Kubeconfig. [default: $KUBECONFIG, ~/.kube/config]"
     ),
+    click.option("-v", "--verbose", is_flag=True, help="Show each request to the API server."),
 )
 
 
 def cluster_options(function: Function) -> Function:
-    """Add -p, --context and --kubeconfig as one argument `target`."""
+    """Add -n, --context, --kubeconfig and -v as one argument `target`."""
     return _with_target(function, _CLUSTER)
 
 
@@ -102,10 +110,11 @@ def _with_target(function: Function, options: tuple[Callable[[Any], Any], ...]) 
         project: str | None,
         context: str | None,
         kubeconfig: str | None,
+        verbose: bool,
         local: bool = False,
         **rest: Any,
     ) -> Any:
-        return function(target=Target(project, context, kubeconfig, local), **rest)
+        return function(target=Target(project, context, kubeconfig, local, verbose), **rest)
 
     decorated: Any = wrapped
     for option in reversed(options):
@@ -154,24 +163,78 @@ connections_option = click.option(
 )
 
 
-class _Seconds(click.FloatRange):
-    """A finite number of seconds."""
+class Duration(click.ParamType[float]):
+    """A finite time above 0 as kubectl and Go write it, in seconds: `90`, `5m`, `1h30m`, `7d`."""
+
+    name = "duration"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        seconds: float = super().convert(value, param, ctx)
-        return (
-            seconds if math.isfinite(seconds) else self.fail(f"{value!r} never comes", param, ctx)
-        )
+        seconds = parse_duration(value) if isinstance(value, str) else float(value)
+        if seconds is None:
+            self.fail(f"{value!r} is no duration: expected such as 90, 5m, 1h30m or 7d", param, ctx)
+        if not 0 < seconds < math.inf:
+            self.fail(f"{value!r}: expected a finite time above 0", param, ctx)
+        return seconds
+
+
+_PART = r"(\d+(?:\.\d*)?|\.\d+)(ms|[smhdw])"
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_duration(text: str) -> float | None:
+    """Return the seconds of a number, or of parts with units; None for any other text."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    if not re.fullmatch(f"(?:{_PART})+", text):
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, text))
 
 
 timeout_option = click.option(
-    "--timeout",
-    type=_Seconds(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Wait at most so long; exit code 124.",
+    "--timeout", type=Duration(), metavar="TIME", help="Wait at most so long (5m); exit code 124."
 )
+
+watch_option = click.option(
+    "-w", "--watch", is_flag=True, help="Go on, and show each change; Ctrl-C ends it."
+)
+
+selector_option = click.option(
+    "-l",
+    "--selector",
+    default="",
+    metavar="KEY=VALUE",
+    help="Only runs with these labels, as in kubectl.",
+)
+
+
+class Output(click.ParamType[str]):
+    """One of the choices, or one of these prefixes with text behind it: `jsonpath={.status}`."""
+
+    name = "output"
+
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        self._choices = click.Choice([one for one in choices if not one.endswith("=")])
+        self._prefixes = tuple(one for one in choices if one.endswith("="))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if self._prefixes and str(value).startswith(self._prefixes):
+            return str(value)
+        if self._prefixes and f"{value}=" in self._prefixes:
+            self.fail(f"{value!r} needs a value: {value}='{{.status.phase}}'", param, ctx)
+        return str(self._choices.convert(value, param, ctx))
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join([*self._choices.choices, *(f'{one}...' for one in self._prefixes)])}]"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        offered = [*self._choices.choices, *self._prefixes]
+        return [CompletionItem(one) for one in offered if one.startswith(incomplete)]
 
 
 def output_option(*choices: str, default: str | None = None) -> Callable[[Function], Function]:
@@ -179,7 +242,7 @@ def output_option(*choices: str, default: str | None = None) -> Callable[[Functi
     return click.option(
         "-o",
         "--output",
-        type=click.Choice(choices),
+        type=Output(choices),
         default=default or choices[0],
         show_default=True,
         help="How to show it.",

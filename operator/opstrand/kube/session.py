@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,8 @@ from opstrand.text import suggest
 #: Seconds between two calls of an exec plugin. A plugin that gave its token an expiry is called
 #: again only shortly before that.
 _LOGIN_INTERVAL = 60.0
+
+OnAnswer = Callable[[str, str, int, float], None]
 
 
 @dataclass
@@ -69,13 +72,17 @@ class Session:
 
 
 async def open_session(
-    *, kubeconfig: str | None = None, context: str | None = None, connections: int = 32
+    *,
+    kubeconfig: str | None = None,
+    context: str | None = None,
+    connections: int = 32,
+    on_answer: OnAnswer | None = None,
 ) -> Session:
     """Open the session that the environment asks for: an explicit file or context, else
     $KUBECONFIG, else the service account of the Pod, else ~/.kube/config.
 
-    `connections` limits the requests in flight. Raises PlatformError if no usable credentials are
-    found.
+    `connections` limits the requests in flight. `on_answer` is called with method, URL, HTTP status
+    and seconds of each request. Raises PlatformError if no usable credentials are found.
     """
     configuration = Configuration()
     inside = SERVICE_HOST_ENV_NAME in os.environ and not (
@@ -110,6 +117,7 @@ async def open_session(
     def open_http(limit: int) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=tls, limit=limit),
+            trace_configs=[_trace(on_answer)] if on_answer else [],
             middlewares=(_authorize(configuration),),
             proxy=configuration.proxy,
             headers={"User-Agent": "opstrand"},
@@ -122,6 +130,22 @@ async def open_session(
     return Session(
         configuration.host.rstrip("/"), namespace, open_http(connections), refresher, open_http
     )
+
+
+def _trace(on_answer: OnAnswer) -> aiohttp.TraceConfig:
+    """Report each request once its answer begins."""
+    trace = aiohttp.TraceConfig()
+
+    async def begin(_: Any, context: Any, __: Any) -> None:
+        context.since = time.monotonic()
+
+    async def end(_: Any, context: Any, found: aiohttp.TraceRequestEndParams) -> None:
+        seconds = time.monotonic() - context.since
+        on_answer(found.method, str(found.url), found.response.status, seconds)
+
+    trace.on_request_start.append(begin)
+    trace.on_request_end.append(end)
+    return trace
 
 
 class _LoginFailed(Exception):

@@ -1,6 +1,6 @@
 """One open cluster as commands use it: a project, its runs, and patches to them.
 
-Owns what a command asks of the API server. Must not print the answers.
+Owns what a command asks of the API server. Must not print the answers, only with -v the requests.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 from opstrand.cli.cluster.lookup import choose, is_name, strip_type
 from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
 from opstrand.cli.options import Target, check_project
+from opstrand.cli.output.console import say
 from opstrand.cli.output.spinner import LiveLine
 from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import ApiError, Conflict, NotFound
-from opstrand.kube.resources import NAMESPACES, OPERATIONS
+from opstrand.kube.resources import COMPONENTS, NAMESPACES, OPERATIONS
 from opstrand.kube.session import open_session
-from opstrand.types import Manifest
+from opstrand.types import JsonPatch, Manifest
 
 _TRIES = 5
 
@@ -34,18 +35,45 @@ class Cluster:
         """Return the live line that is shown while an answer takes long."""
         return LiveLine(f"waiting for {self.api.session.server}")
 
-    async def list_runs(self, *, every_project: bool = False, fields: str = "") -> list[Manifest]:
-        """List all runs of the project.
+    async def list_runs(
+        self, *, every_project: bool = False, labels: str = "", fields: str = ""
+    ) -> list[Manifest]:
+        """List all runs of the project that have these labels and fields.
 
         Raises CliError NOT_FOUND if there is no such namespace, for which a list alone would be
         empty.
         """
         runs, _ = await self.api.list(
-            OPERATIONS, None if every_project else self.project, fields=fields
+            OPERATIONS, None if every_project else self.project, labels=labels, fields=fields
         )
         if not runs and not every_project:
             await self.require_project()
         return runs
+
+    async def iter_lists(
+        self, *, every_project: bool = False, labels: str = ""
+    ) -> AsyncIterator[list[Manifest]]:
+        """Yield the runs that have these labels, and again after each change; never ends."""
+        from opstrand.cli.cluster.listing import iter_lists
+
+        if not every_project:
+            await self.require_project()
+        async for runs in iter_lists(self.api, None if every_project else self.project, labels):
+            yield runs
+
+    async def delete(self, run: Mapping[str, Any]) -> None:
+        metadata = run["metadata"]
+        await self.api.delete(OPERATIONS, self.project, metadata["name"], uid=metadata["uid"])
+
+    async def find_component(self, hub_ref: str) -> Any:
+        """Return the component of the hub; None if there is none."""
+        from opstrand.core.compiling.prepare import component_name
+
+        try:
+            found = await self.api.get(COMPONENTS, self.project, component_name(hub_ref))
+        except NotFound:
+            return None
+        return found["spec"]
 
     async def require_project(self) -> None:
         try:
@@ -71,7 +99,7 @@ class Cluster:
         return choose(run, await self.list_runs(), self.project)
 
     async def order(
-        self, run: Mapping[str, Any], make_ops: Callable[[Manifest], list[dict[str, Any]]]
+        self, run: Mapping[str, Any], make_ops: Callable[[Mapping[str, Any]], JsonPatch]
     ) -> Manifest:
         """Patch a run with the operations that `make_ops` returns for its newest body.
 
@@ -103,7 +131,10 @@ async def open_cluster(target: Target) -> AsyncIterator[Cluster]:
     # A login command may take long, and its output is not shown.
     async with LiveLine("waiting for the credentials"):
         session = await open_session(
-            kubeconfig=target.kubeconfig, context=target.context, connections=8
+            kubeconfig=target.kubeconfig,
+            context=target.context,
+            connections=8,
+            on_answer=show_request if target.is_verbose else None,
         )
     async with session:
         yield Cluster(KubeApi(session), check_project(target.project or session.namespace))
@@ -114,6 +145,11 @@ async def ask_cluster(target: Target) -> AsyncIterator[Cluster]:
     """Open the cluster for a silent request, and show a live line if the answer takes long."""
     async with open_cluster(target) as cluster, cluster.waiting():
         yield cluster
+
+
+def show_request(method: str, url: str, status: int, seconds: float) -> None:
+    """Print what was asked of the API server and how it answered."""
+    say(f"{method} {url} {status} {seconds * 1000:.0f} ms", "dim")
 
 
 def missing_project(project: str) -> CliError:

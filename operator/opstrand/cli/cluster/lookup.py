@@ -1,7 +1,7 @@
 """Which run an argument of the command line names: by its name, its uuid, or a prefix of either.
 
-Owns that a name may stand behind its type, as `-o name` prints it and kubectl reads it. Must not
-fetch anything: it chooses among the runs that it is given.
+Owns that a name may stand behind its type, as `-o name` prints it and kubectl reads it, and that
+`@latest` is the newest run. Must not fetch anything: it chooses among the runs that it is given.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.output.console import say
 from opstrand.core.names import run_uuid
 from opstrand.core.recorded import read_status
+from opstrand.local.named import creation_order
 from opstrand.text import list_names, suggest
 
 Body = TypeVar("Body", bound=Mapping[str, Any])
@@ -22,6 +23,8 @@ _PREFIX = 4
 #: What kubectl calls an Operation: in the CRD, the singular, the plural and the short names.
 _TYPES = ("operation", "operations", "op", "ops")
 _GROUP = "opstrand.dev"
+#: Names the newest run of the project.
+LATEST = "@latest"
 
 
 def is_name(text: str) -> bool:
@@ -51,8 +54,17 @@ def strip_type(run: str) -> str:
     )
 
 
+def is_exact(run: str, body: Mapping[str, Any]) -> bool:
+    """Whether the text is the whole name or uuid of the run, and not a beginning or `@latest`."""
+    plain = run.rpartition("/")[2]
+    metadata = body["metadata"]
+    return plain == metadata["name"] or plain.replace("-", "") == run_uuid(metadata["uid"])
+
+
 def choose(run: str, runs: Sequence[Body], project: str) -> Body:
     """Return the one run among these that the text names."""
+    if run == LATEST and runs:
+        return max(runs, key=creation_order)
     plain = run.replace("-", "").lower()
     exact = [
         one

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from opstrand.cli.cluster.connection import Cluster, missing_project
@@ -16,14 +16,27 @@ from opstrand.cli.output.console import say
 from opstrand.cli.output.progress import Reporter
 from opstrand.cli.output.spinner import LiveLine
 from opstrand.kube.errors import AlreadyExists, NotFound
-from opstrand.kube.resources import OPERATIONS
+from opstrand.kube.resources import OPERATIONS, Resource
 from opstrand.types import Manifest
 
 
 async def create_run(cluster: Cluster, operation: Mapping[str, Any]) -> Manifest:
     """Create the Operation. Raises CliError if the name is taken or the project does not exist."""
+    return await _post(cluster, operation, cluster.api.create)
+
+
+async def preview_run(cluster: Cluster, operation: Mapping[str, Any]) -> Manifest:
+    """Return what the API server would store, with the same errors; creates nothing."""
+    return await _post(cluster, operation, cluster.api.preview)
+
+
+async def _post(
+    cluster: Cluster,
+    operation: Mapping[str, Any],
+    post: Callable[[Resource, str, Mapping[str, Any]], Awaitable[Manifest]],
+) -> Manifest:
     try:
-        return await cluster.api.create(OPERATIONS, cluster.project, operation)
+        return await post(OPERATIONS, cluster.project, operation)
     except AlreadyExists:
         name = operation["metadata"]["name"]
         raise CliError(

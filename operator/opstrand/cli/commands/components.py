@@ -69,7 +69,7 @@ def get_component(target: Target, name: str, output: str) -> None:
 @cluster_options
 @click.option("-f", "--file", required=True, metavar="FILE", help="A component, `-` for stdin.")
 @click.option(
-    "-n", "--name", metavar="NAME[:TAG]", help="Its name in the hub. [default: the component's own]"
+    "--name", metavar="NAME[:TAG]", help="Its name in the hub. [default: the component's own]"
 )
 def apply_component(target: Target, file: str, name: str | None) -> None:
     """Create a component, or replace its content.

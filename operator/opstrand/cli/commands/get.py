@@ -2,82 +2,143 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from opstrand.cli.command import command, execute
-from opstrand.cli.options import Target, local_or_cluster_options, output_option
-from opstrand.cli.output.console import show
-from opstrand.cli.output.format import as_json, as_yaml, show_objects
+from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.listing import Listing, listing_options, show_list, watch_list
+from opstrand.cli.options import Target, local_or_cluster_options, output_option, watch_option
+from opstrand.cli.output.console import is_live, show
+from opstrand.cli.output.format import as_json, as_yaml, name_of, runs_table, show_objects
 from opstrand.core.recorded import read_status
+
+if TYPE_CHECKING:
+    from opstrand.cli.runs import Runs
+
+_TABLES = ("text", "wide")
 
 
 @command
 @local_or_cluster_options
-@click.argument("run")
+@listing_options
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("--explain", is_flag=True, help="Each param: its value, and where it came from.")
-@output_option("text", "json", "yaml", "name")
-def get(target: Target, run: str, explain: bool, output: str) -> None:
+@watch_option
+@output_option("text", "wide", "json", "yaml", "name", "jsonpath=")
+def get(
+    target: Target,
+    listing: Listing,
+    runs: tuple[str, ...],
+    explain: bool,
+    watch: bool,
+    output: str,
+) -> int:
     """Show one run: its times, values, Pod, and what it waits for.
 
-    RUN is a name, as `-o name` prints it too, a uuid, or a prefix of either.
+    RUN is a name, as `-o name` prints it too, a uuid, a prefix of either, or @latest. Several runs
+    are a table; without RUN it lists as `opstrand ls` does. With -w it goes on until the run has
+    ended.
     """
-    # Imported here, so that completion does not wait for the engine.
-    from opstrand.cli.output.describe import describe_run, explain_values, show_explanation
+    if not runs:
+        if explain:
+            raise CliError("--explain is about one run", hint="opstrand get RUN --explain")
+        execute((watch_list if watch else show_list)(target, listing, output))
+        return ExitCode.SUCCEEDED
+    if watch and (explain or output not in _TABLES):
+        raise CliError("-w shows a view that changes: leave out -o and --explain")
+    if watch:
+        return execute(_watch(target, runs, output))
+    return execute(_get(target, listing, runs, explain=explain, output=output))
 
-    body, others, component = execute(
-        _fetch(target, run, explain=explain, alone=explain or output != "text")
-    )
+
+async def _get(
+    target: Target, listing: Listing, names: tuple[str, ...], *, explain: bool, output: str
+) -> int:
+    from opstrand.cli.bulk import find_all
+    from opstrand.cli.output.describe import describe_run
+    from opstrand.cli.runs import open_runs
+
+    async with open_runs(target) as runs:
+        if len(names) == 1:
+            async with runs.waiting():
+                found, worst = [await runs.find(names[0])], 0
+                others = await runs.list_runs() if output == "text" and not explain else []
+        else:
+            pairs, worst = await find_all(runs, names)
+            found, others = [body for _, body in pairs], []
+        components = [await _find_component(runs, body) if explain else None for body in found]
     if explain:
-        values = explain_values(body, component)
-        show(
-            show_explanation(values)
-            if output in ("text", "name")
-            else as_json(values)
-            if output == "json"
-            else as_yaml(values)
-        )
-    elif output == "text":
-        show(describe_run(body, others, target))
+        for body, component in zip(found, components, strict=True):
+            _show_values(body, component, output, is_named=len(names) > 1)
+    elif listing.only_names:
+        show("".join(f"{body['metadata']['name']}\n" for body in found))
+    elif output == "text" and len(names) == 1:
+        show(describe_run(found[0], others, target))
+    elif output in _TABLES:
+        show(runs_table(found, wide=output == "wide", has_heads=listing.has_heads))
     else:
-        show(show_objects([body], output, single=True))
+        show(show_objects(found, output, single=len(names) == 1))
+    return worst
 
 
-async def _fetch(
-    target: Target, run: str, *, explain: bool, alone: bool
-) -> tuple[Any, list[Any], Any]:
-    """Return the run, the others of its project unless `alone`, and the hub's component.
+def _show_values(body: Any, component: Any, output: str, *, is_named: bool) -> None:
+    # Imported here, so that completion does not wait for the engine.
+    from opstrand.cli.output.describe import explain_values, show_explanation
 
-    The component is None unless `explain` needs it, because the run has not frozen its own.
-    """
-    if target.is_local:
-        from opstrand.cli.local_runs import PROJECT, find_record, list_records
+    values = explain_values(body, component)
+    if output == "json":
+        show(as_json(values))
+    elif output == "yaml":
+        show(as_yaml(values))
+    else:
+        if is_named:
+            show(name_of(body))
+        show(show_explanation(values))
 
-        return (
-            find_record(run, target.project),
-            [] if alone else list_records(target.project or PROJECT),
-            None,
-        )
-    from opstrand.cli.cluster.connection import ask_cluster
-    from opstrand.core.compiling.prepare import component_name
-    from opstrand.kube.errors import NotFound
-    from opstrand.kube.resources import COMPONENTS
 
-    async with ask_cluster(target) as cluster:
-        body = await cluster.find(run)
-        others = [] if alone else await cluster.list_runs()
-        hub = (
-            (body.get("spec") or {}).get("hubRef")
-            if explain and not read_status(body).get("component")
-            else None
-        )
-        try:
-            component = (
-                (await cluster.api.get(COMPONENTS, cluster.project, component_name(hub)))["spec"]
-                if hub
-                else None
-            )
-        except NotFound:
-            component = None
-        return body, others, component
+async def _find_component(runs: Runs, body: Any) -> Any:
+    """Return the hub's component of a run that has not frozen its own; else None."""
+    hub = (body.get("spec") or {}).get("hubRef")
+    if not hub or read_status(body).get("component"):
+        return None
+    return await runs.find_component(str(hub))
+
+
+async def _watch(target: Target, names: tuple[str, ...], output: str) -> int:
+    from opstrand.cli.bulk import find_all
+    from opstrand.cli.cluster.waiting import wait_bounded
+    from opstrand.cli.output.describe import describe_run
+    from opstrand.cli.output.progress import exit_code
+    from opstrand.cli.output.screen import watch_view
+    from opstrand.cli.runs import open_runs
+    from opstrand.core.phase import parse_phase
+
+    last: list[Any] = []
+
+    async def views(runs: Runs, uids: list[str]) -> AsyncIterator[list[Any]]:
+        async for listed in runs.iter_lists():
+            known = {str(body["metadata"]["uid"]): body for body in listed}
+            last[:] = [known[uid] for uid in uids if uid in known]
+            if not last:
+                raise CliError("the run was deleted", code=ExitCode.NOT_FOUND)
+            yield list(last)
+
+    def draw(found: list[Any]) -> str:
+        if output == "text" and len(names) == 1 and is_live(sys.stdout):
+            return describe_run(found[0], (), target)
+        return runs_table(found, wide=output == "wide")
+
+    def is_last(found: list[Any]) -> bool:
+        return all(parse_phase(read_status(body)).is_final for body in found)
+
+    async with open_runs(target) as runs:
+        pairs, worst = await find_all(runs, names)
+        if not pairs:
+            return worst
+        uids = [str(body["metadata"]["uid"]) for _, body in pairs]
+        await wait_bounded(watch_view(views(runs, uids), draw, is_last=is_last), seconds=None)
+    return max(worst, *(exit_code(body) for body in last))

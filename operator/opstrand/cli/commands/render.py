@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opstrand.cli.command import command
-from opstrand.cli.options import check_project, connections_option, file_options, output_option
+from opstrand.cli.files.given import Given, given_options
+from opstrand.cli.options import check_project, connections_option, output_option
 from opstrand.cli.output.console import say, show, show_bytes
 from opstrand.cli.output.format import as_json, as_yaml
 from opstrand.errors import SpecError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @command
-@file_options
+@given_options
 @click.option(
     "--stage",
     type=click.Choice(["operation", "compiled", "inputs", "plan", "pod"]),
@@ -36,22 +37,23 @@ if TYPE_CHECKING:
     help="Operations with their status, for refs; repeat it for more.",
 )
 @click.option("--uuid", "uid", metavar="UUID", help="The run's uuid. [default: zeros]")
-@click.option("-n", "--name", metavar="NAME", help="The run's name. [default: from the file]")
+@click.option("--name", metavar="NAME", help="The run's name. [default: from the file]")
 @click.option(
+    "-n",
+    "--namespace",
     "-p",
     "--project",
+    "project",
     envvar="OPSTRAND_PROJECT",
     default="default",
     show_default=True,
     metavar="NAMESPACE",
-    help="Project.",
+    help="Namespace, which is the project.",
 )
 @connections_option
 @output_option("yaml", "json")
 def render(
-    files: tuple[str, ...],
-    params: tuple[str, ...],
-    strict_params: bool | None,
+    given: Given,
     stage: str,
     upstreams: tuple[str, ...],
     uid: str | None,
@@ -62,6 +64,7 @@ def render(
 ) -> None:
     """Show what a file would become, without a cluster.
 
+    FILE is the same as -f FILE, and an image with its command may stand there, as in `run`.
     `--stage inputs` is what get_inputs() returns in the run; `--stage plan -o json` prints the
     plan's canonical bytes, whose SHA-256 (without the last newline) is the Pod's annotation
     opstrand.dev/plan-digest.
@@ -75,14 +78,13 @@ def render(
         read_upstreams,
     )
     from opstrand.cli.checking.validate import validate_submission
-    from opstrand.cli.files.submission import read_submission
     from opstrand.controller.connections_file import read_connections
     from opstrand.controller.template_worker import Sandbox
     from opstrand.core.normalize import as_stored
     from opstrand.core.templates.meter import metered
 
     settings = Settings.from_environment()
-    submission = read_submission(files, params, strict=strict_params)
+    submission = given.read()
     known = read_upstreams([body for file in upstreams for body in read_objects(file)], settings)
     catalog = read_connections(connections)
     with Sandbox() as sandbox:
@@ -96,7 +98,7 @@ def render(
         )
         verdict.require()
         for note in verdict.notes:
-            say(f"note: {files[0]}: {note}")
+            say(f"note: {given.label}: {note}")
         operation = make_operation(submission, name=name)
         body = fix_identity(operation, project=check_project(project), uid=uid)
         # The engine sees what the cluster stores; the user sees what the file says.

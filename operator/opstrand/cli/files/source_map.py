@@ -52,7 +52,7 @@ class _Search:
     is_given: bool
 
 
-def place(error: SpecError, layers: Sequence[Layer], given: Mapping[str, str]) -> SpecError:
+def place(error: SpecError, layers: Sequence[Layer], given: Mapping[str, Any]) -> SpecError:
     """Return the same problems with the file and line of each, where they are known.
 
     `given` are the params of the command line.
@@ -60,7 +60,7 @@ def place(error: SpecError, layers: Sequence[Layer], given: Mapping[str, str]) -
     return SpecError.of([_place(problem, layers, given) for problem in error.problems])
 
 
-def _place(problem: Problem, layers: Sequence[Layer], given: Mapping[str, str]) -> Problem:
+def _place(problem: Problem, layers: Sequence[Layer], given: Mapping[str, Any]) -> Problem:
     if problem.line is not None or problem.source:
         return problem
     path = parse_path(problem.path)

@@ -6,6 +6,7 @@ not validate the parts beyond their shape: `validate_submission` does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,21 @@ from opstrand.spec.document import Document
 from opstrand.spec.params import PARAM_KEYS
 from opstrand.spec.polyaxonfile import note_spellings, parse_operation, parse_polyaxonfile
 
+#: What stands behind the sign: a run and one of the values that a ref can read.
+_REF = re.compile(
+    r"(?P<run>[A-Za-z0-9][\w-]*)\.(?P<value>(?:inputs|outputs|artifacts|globals|io)(?:\..+)?)"
+)
+_UUID = re.compile(r"[0-9a-f]{32}")
+_NONE: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class GivenRef:
+    """A param of the command line that takes its value from another run."""
+
+    ref: str
+    value: str
+
 
 @dataclass(frozen=True)
 class Submission:
@@ -28,7 +44,7 @@ class Submission:
 
     spec: Mapping[str, Any]
     layers: tuple[Layer, ...]
-    given: Mapping[str, str]
+    given: Mapping[str, Any]
     #: The file holds a bare component, whose inputs may still have no value.
     is_component: bool
     #: Hints for the user about how the files are written.
@@ -59,9 +75,12 @@ def is_manifest(document: Document) -> bool:
     return isinstance(version, str) and version.partition("/")[0] == GROUP
 
 
-def parse_params(texts: Sequence[str]) -> dict[str, str]:
-    """Parse `-P name=value`. Raises CliError for another form, and for a name given twice."""
-    given: dict[str, str] = {}
+def parse_params(texts: Sequence[str]) -> dict[str, Any]:
+    """Parse `-P name=value`: texts, and mappings with a ref for `-P name=@RUN.outputs.loss`.
+
+    Raises CliError for another form, and for a name given twice.
+    """
+    given: dict[str, Any] = {}
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign or not name.strip():
@@ -70,8 +89,20 @@ def parse_params(texts: Sequence[str]) -> dict[str, str]:
             )
         if name.strip() in given:
             raise CliError(f"-P {name.strip()} is given twice")
-        given[name.strip()] = value
+        given[name.strip()] = _parse_value(value)
     return given
+
+
+def _parse_value(text: str) -> str | GivenRef:
+    """Return a ref for `@RUN.outputs.loss`; `@@RUN.outputs.loss` is the text with one sign."""
+    found = _REF.fullmatch(text.removeprefix("@@") if text.startswith("@@") else text[1:])
+    if found is None or not text.startswith("@"):
+        return text
+    if text.startswith("@@"):
+        return text[1:]
+    run = found["run"]
+    kind = "runs" if _UUID.fullmatch(run) else "ops"
+    return GivenRef(f"{kind}.{run}", found["value"])
 
 
 def read_submission(
@@ -80,14 +111,16 @@ def read_submission(
     *,
     strict: bool | None = None,
     hub: str | None = None,
+    values: Mapping[str, Any] = _NONE,
 ) -> Submission:
     """Read everything that the command line names as one operation.
 
-    Raises SpecError with lines, or CliError.
+    `values` are params that files give; `params` win over them. Raises SpecError with lines, or
+    CliError.
     """
     if not files and not hub:
         raise CliError("there is nothing to read", hint="Name a file by -f FILE.")
-    given = parse_params(params)
+    given = {**values, **parse_params(params)}
     written, reader, is_component = _read_files(files)
     if hub:
         if written.get("component") is not None:
@@ -95,12 +128,26 @@ def read_submission(
         written["hubRef"] = hub
     if strict is not None:
         written["strictParams"] = strict
-    if given:
-        written["params"] = {
-            **(written.get("params") or {}),
-            **_merge_params(written.get("params") or {}, given),
-        }
+    written = _give(written, given)
     return Submission(written, tuple(reader.layers), given, is_component, tuple(reader.notes))
+
+
+def again(spec: Mapping[str, Any], params: Sequence[str]) -> Submission:
+    """Return the operation of an earlier run with other values of some params.
+
+    What was asked of that run while it ran is not asked of the next one.
+    """
+    given = parse_params(params)
+    kept = {key: value for key, value in spec.items() if key != "control"}
+    return Submission(_give(kept, given), (), given, is_component=False)
+
+
+def _give(written: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the operation with these params over its own."""
+    if not given:
+        return written
+    before = written.get("params") or {}
+    return {**written, "params": {**before, **_merge_params(before, given)}}
 
 
 def _read_files(files: Sequence[str | Document]) -> tuple[dict[str, Any], Reader, bool]:
@@ -150,7 +197,7 @@ def _merge_preset(
         raise place(error, [layer], {}) from None
 
 
-def _merge_params(params: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+def _merge_params(params: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Merge values of the command line over the file's params.
 
     Keep what the file says about where a value goes, and drop the file's own value and ref.
@@ -164,5 +211,10 @@ def _merge_params(params: Mapping[str, Any], given: Mapping[str, str]) -> dict[s
             if full and before
             else {}
         )
-        laid[name] = {"value": value, **kept}
+        source = (
+            {"ref": value.ref, "value": value.value}
+            if isinstance(value, GivenRef)
+            else {"value": value}
+        )
+        laid[name] = {**source, **kept}
     return laid

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
 from io import TextIOWrapper
 from textwrap import indent
 from typing import TextIO
@@ -76,6 +77,17 @@ def _fit(text: str) -> str:
 def show(text: str) -> None:
     """Print data to stdout. Control characters become escapes; JSON and YAML hold none."""
     sys.stdout.write(_fit(text if text.endswith("\n") else text + "\n"))
+    sys.stdout.flush()
+
+
+def show_frame(lines: Sequence[str], height: int) -> None:
+    """Write lines over the `height` lines that were written before, in one write.
+
+    Only for a live terminal.
+    """
+    up = f"\x1b[{height}A" if height else ""
+    body = "".join(f"\r{_fit(line)}\x1b[K\n" for line in lines)
+    sys.stdout.write(f"{up}{body}\x1b[J")
     sys.stdout.flush()
 
 

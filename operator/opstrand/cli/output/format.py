@@ -120,7 +120,13 @@ _LONGEST_MESSAGE = 300
 _UNCUT = 0
 
 
-def runs_table(runs: Sequence[Body], *, wide: bool = False, with_project: bool = False) -> str:
+def runs_table(
+    runs: Sequence[Body],
+    *,
+    wide: bool = False,
+    with_project: bool = False,
+    has_heads: bool = True,
+) -> str:
     """Return the table of `opstrand ls`."""
     heads = [
         *(("PROJECT",) if with_project else ()),
@@ -134,6 +140,7 @@ def runs_table(runs: Sequence[Body], *, wide: bool = False, with_project: bool =
         phase_styles(),
         spare=_SPARE,
         width=_UNCUT if wide else None,
+        has_heads=has_heads,
     )
 
 
@@ -170,11 +177,15 @@ def slim(body: Body) -> dict[str, Any]:
 
 
 def show_objects(objects: Sequence[Body], output: str, *, single: bool = False) -> str:
-    """Return objects as `json`, `yaml` or `name`."""
+    """Return objects as `json`, `yaml`, `name` or `jsonpath=TEMPLATE`."""
     if output == "name":
         return "".join(name_of(one) + "\n" for one in objects)
     shown = [slim(one) for one in objects]
     whole: Any = (
         shown[0] if single else {"apiVersion": "v1", "kind": "List", "metadata": {}, "items": shown}
     )
+    if output.startswith("jsonpath="):
+        from opstrand.cli.output.jsonpath import print_jsonpath
+
+        return print_jsonpath(output.removeprefix("jsonpath="), whole)
     return as_json(whole) if output == "json" else as_yaml(whole)

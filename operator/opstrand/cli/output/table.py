@@ -29,6 +29,7 @@ def as_table(
     spare: Sequence[str] = (),
     wraps: bool = False,
     width: int | None = None,
+    has_heads: bool = True,
 ) -> str:
     """Align columns under their heads, three blanks apart, with no blanks at the end of a line.
 
@@ -43,6 +44,7 @@ def as_table(
     widths = _measure(lines)
     if room and _total(widths) > room:
         widths = _shrink(lines[0], widths, room)
+    lines = lines if has_heads else lines[1:]
     shown = (part for line in lines for part in _split(line, widths if wraps else None))
     return "\n".join(_draw(line, widths, styles or {}) for line in shown)
 

@@ -1,0 +1,188 @@
+"""Lists of runs, for `ls` and for `get` without a name: which, in what order, and how they look.
+
+Owns the options of a list. Must not know where the runs are.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from opstrand.cli.errors import CliError
+from opstrand.cli.options import Target
+from opstrand.cli.output.console import say, show
+from opstrand.cli.output.format import duration_of, runs_table, show_objects
+from opstrand.cli.selection import Selection, selection_options
+from opstrand.core.recorded import read_status
+from opstrand.text import suggest
+from opstrand.types import Body
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_KEYS: dict[str, Callable[[Body], Any]] = {
+    "created": lambda body: body["metadata"].get("creationTimestamp") or "",
+    "started": lambda body: read_status(body).get("startedAt") or "",
+    "finished": lambda body: read_status(body).get("finishedAt") or "",
+    "duration": lambda body: duration_of(body) or 0.0,
+    "name": lambda body: body["metadata"]["name"],
+}
+#: The last word of a path as kubectl sorts by it -> our key.
+_PATHS = {
+    "creationtimestamp": "created",
+    "startedat": "started",
+    "finishedat": "finished",
+    "age": "created",
+}
+_TABLES = ("table", "wide", "text")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What is listed, and how."""
+
+    wanted: Selection
+    every_project: bool
+    limit: int | None
+    sort: str
+    has_heads: bool
+    only_names: bool
+
+    def arrange(self, runs: Sequence[Any]) -> list[Any]:
+        """Return the runs that are meant, in their order."""
+        key, is_reversed = _parse_sort(self.sort)
+        return sorted(self.wanted.choose(runs), key=key, reverse=is_reversed)[: self.limit]
+
+    def as_text(self, runs: Sequence[Any], output: str) -> str:
+        """Return the list as the user wants to see it; empty if nothing is to be printed."""
+        if self.only_names:
+            return "".join(f"{run['metadata']['name']}\n" for run in runs)
+        if output not in _TABLES:
+            return show_objects(runs, output)
+        if not runs:
+            return ""
+        return runs_table(
+            runs,
+            wide=output == "wide",
+            with_project=self.every_project,
+            has_heads=self.has_heads,
+        )
+
+    def describe_none(self, target: Target) -> str:
+        """Return the sentence for an empty list."""
+        phases = " or ".join(sorted(self.wanted.phases))
+        return (
+            "no runs"
+            + (f" that are {phases}" if phases else "")
+            + (" with these labels" if self.wanted.labels else "")
+            + (
+                " in any project"
+                if self.every_project
+                else f" in project {target.project}"
+                if target.project
+                else ""
+            )
+        )
+
+
+def listing_options(function: Function) -> Function:
+    """Add the options of a list as one argument `listing`."""
+
+    @selection_options
+    @functools.wraps(function)
+    def wrapped(
+        *,
+        wanted: Selection,
+        every_project: bool,
+        limit: int | None,
+        sort: str,
+        no_headers: bool,
+        quiet: bool,
+        **rest: Any,
+    ) -> Any:
+        listing = Listing(wanted, every_project, limit, sort, not no_headers, quiet)
+        _parse_sort(sort)
+        return function(listing=listing, **rest)
+
+    decorated: Any = wrapped
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+_OPTIONS = (
+    click.option(
+        "-A",
+        "--all-namespaces",
+        "-a",
+        "--all",
+        "every_project",
+        is_flag=True,
+        help="The runs of all namespaces.",
+    ),
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many."),
+    click.option(
+        "--sort",
+        "--sort-by",
+        "sort",
+        default="-created",
+        show_default=True,
+        metavar="KEY",
+        help=f"One of {', '.join(_KEYS)}; a dash before it reverses.",
+    ),
+    click.option("--no-headers", is_flag=True, help="The table without its heads."),
+    click.option("-q", "--quiet", is_flag=True, help="Only the names."),
+)
+
+
+async def show_list(target: Target, listing: Listing, output: str) -> None:
+    """Print the list as it is now."""
+    from opstrand.cli.runs import open_runs
+
+    async with open_runs(target) as runs, runs.waiting():
+        found = await runs.list_runs(
+            every_project=listing.every_project,
+            labels=listing.wanted.labels,
+            fields=listing.wanted.fields,
+        )
+    found = listing.arrange(found)
+    if text := listing.as_text(found, output):
+        show(text)
+    elif not listing.only_names and output in _TABLES:
+        say(listing.describe_none(target))
+
+
+async def watch_list(target: Target, listing: Listing, output: str) -> None:
+    """Show the list, and each change of it, until the user interrupts."""
+    from opstrand.cli.cluster.waiting import wait_bounded
+    from opstrand.cli.output.screen import watch_view
+    from opstrand.cli.runs import Runs, open_runs
+
+    if output not in _TABLES:
+        raise CliError(f"-w shows a table that changes: leave out -o {output}")
+
+    async def views(runs: Runs) -> AsyncIterator[list[Any]]:
+        async for found in runs.iter_lists(
+            every_project=listing.every_project, labels=listing.wanted.labels
+        ):
+            yield found
+
+    def draw(found: list[Any]) -> str:
+        chosen = listing.arrange(found)
+        return listing.as_text(chosen, output) or listing.describe_none(target)
+
+    async with open_runs(target) as runs:
+        await wait_bounded(watch_view(views(runs), draw), seconds=None)
+
+
+def _parse_sort(text: str) -> tuple[Callable[[Body], Any], bool]:
+    """Parse a key, or a path that ends with one as kubectl writes it: `.status.startedAt`."""
+    name = text.removeprefix("-").strip("{}")
+    word = name.rpartition(".")[2].lower()
+    key = _PATHS.get(word, word)
+    if key not in _KEYS:
+        raise CliError(f"--sort {text!r}: there is no such key{suggest(name, _KEYS)}")
+    return _KEYS[key], text.startswith("-")
