@@ -70,7 +70,6 @@ format: install ## let ruff fix and format the code
 .PHONY: crds golden lock
 crds: install ## write crds/ and the names of fields from the models
 	@$(BIN)/python -m opstrand.spec.crd.write
-	@$(BIN)/python -m opstrand.spec.field_names > field_names.tmp && mv field_names.tmp operator/opstrand/spec/field_names.json
 golden: install ## write the golden Pods; the diff is the review
 	@OPSTRAND_GOLDEN=write $(PYTEST) tests/golden
 lock: install ## resolve requirements.txt and requirements-dev.txt to the newest versions

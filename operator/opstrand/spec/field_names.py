@@ -9,7 +9,6 @@ writes the file from the models.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +66,3 @@ def write_tree(tree: Tree) -> str:
     """Return the text of the file: a line for each section, so that a change is readable."""
     lines = (json.dumps(section, separators=(",", ":")) for section in tree)
     return "[\n" + ",\n".join(lines) + "\n]\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(write_tree(make_tree()))

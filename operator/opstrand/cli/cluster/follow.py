@@ -92,7 +92,7 @@ class _FollowedRun:
         raise CliError(f"the run {name} was deleted", code=ExitCode.NOT_FOUND)
 
 
-def _give_up(error: PlatformError, health: WatchHealth) -> None:
+def give_up(error: PlatformError, health: WatchHealth) -> None:
     """Raise the error of a watch that cannot get better, or has not for too long."""
     if isinstance(error, (NotFound, Invalid)) or health.failing_for() > PATIENCE:
         raise error
@@ -137,7 +137,7 @@ async def _follow_changes(
         Scope(OPERATIONS, namespace, name=name),
         run,
         version=start["metadata"]["resourceVersion"],
-        on_failure=_give_up,
+        on_failure=give_up,
     )
     await informer.run(until=lambda: run.is_over)
     return run.body

@@ -1,4 +1,5 @@
-"""Write the custom resources from the models to `crds/operation.yaml` and `crds/component.yaml`.
+"""Write the custom resources from the models to `crds/operation.yaml` and `crds/component.yaml`,
+and the names of their fields beside `spec.field_names`.
 
 Owns names, columns, and the rules that the API server itself enforces. `python -m
 opstrand.spec.crd.write` writes the files, `--check` says whether they are up to date. Must not be
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from opstrand.spec import field_names
 from opstrand.spec.component import Component
 from opstrand.spec.crd.schema import (
     MAX_ITEMS,
@@ -294,17 +296,15 @@ def render() -> dict[str, str]:
 
 def main(arguments: list[str]) -> int:
     """Write the files, or with --check report which are out of date."""
-    stale = [
-        name
-        for name, text in render().items()
-        if not (FOLDER / name).exists() or (FOLDER / name).read_text() != text
-    ]
+    files = {FOLDER / name: text for name, text in render().items()}
+    files[field_names.FILE] = field_names.write_tree(field_names.make_tree())
+    stale = [file for file, text in files.items() if not file.exists() or file.read_text() != text]
     if "--check" in arguments:
-        for name in stale:
-            sys.stderr.write(f"crds/{name} is out of date: run `make crds`\n")
+        for file in stale:
+            sys.stderr.write(f"{file.name} is out of date: run `make crds`\n")
         return 1 if stale else 0
-    for name, text in render().items():
-        (FOLDER / name).write_text(text)
+    for file, text in files.items():
+        file.write_text(text)
     return 0
 
 
