@@ -1,4 +1,6 @@
-"""Where tests lie and what they may import: a room's tests are at the room's own path."""
+"""Where tests lie and what they may import: a room's tests are at the room's own path. No module is
+longer than a reader holds in mind.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,8 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 PACKAGE = CHECKOUT / "operator" / "opstrand"
 UNIT = CHECKOUT / "tests" / "unit"
+#: Lines of a module. A longer one owns two things: split it by what it owns.
+_LONGEST = 400
 #: Folders of tests/unit that belong to no room: vectors that run through all rooms, and the
 #: programs that start clusters.
 _OTHER = {"conformance", "cluster"}
@@ -51,3 +55,12 @@ def test_every_room_of_the_core_has_tests_of_its_own() -> None:
     rooms = {path.parent.relative_to(PACKAGE) for path in (PACKAGE / "core").rglob("*.py")}
     without = [str(room) for room in rooms if not list((UNIT / room).glob("test_*.py"))]
     assert without == []
+
+
+def test_no_module_of_the_package_is_longer_than_the_limit() -> None:
+    found = [
+        f"{path.relative_to(CHECKOUT)}: {lines} lines"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > _LONGEST
+    ]
+    assert not found, f"split these (at most {_LONGEST} lines):\n" + "\n".join(found)

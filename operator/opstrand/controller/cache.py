@@ -16,12 +16,11 @@ from typing import Any
 
 from opstrand.controller.slim import slim
 from opstrand.core import names
-from opstrand.core.names import key_of
 from opstrand.core.phase import Phase, is_frozen, parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.kube.resources import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, Resource
 from opstrand.kube.versions import is_newer
-from opstrand.types import Key, Manifest, OperationBody, Pod
+from opstrand.types import Key, Manifest, OperationBody, Pod, key_of
 
 #: Kinds whose changes are delivered as events. The others are known as last created or read.
 WATCHED = (OPERATIONS, COMPONENTS, PODS)

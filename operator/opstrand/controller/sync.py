@@ -15,14 +15,14 @@ from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from opstrand.controller.cache import Cache
+from opstrand.controller.cache import WATCHED, Cache
 from opstrand.controller.gather import World
 from opstrand.controller.queue import Queue
 from opstrand.core import names
 from opstrand.errors import PlatformError
 from opstrand.kube.errors import ApiError, Forbidden, NotFound
 from opstrand.kube.informer import Scope, list_into
-from opstrand.kube.resources import COMPONENTS, OPERATIONS, PODS, Resource
+from opstrand.kube.resources import OPERATIONS, PODS, Resource
 from opstrand.kube.watch_health import LONGEST_PAUSE, WatchHealth
 from opstrand.types import Body, Key, key_of
 
@@ -37,11 +37,8 @@ _GUESSES = tuple(
 _HEAD = re.compile(
     rb'\{"type":"([A-Z]+)","object":\{"apiVersion":"[^"\\]*","kind":"[^"\\]*","metadata":'
 )
-_WATCHED: tuple[tuple[Resource, str], ...] = (
-    (OPERATIONS, ""),
-    (COMPONENTS, ""),
-    (PODS, names.MANAGED_SELECTOR),
-)
+#: Of these kinds, only the objects with these labels are watched.
+_LABELS: Mapping[Resource, str] = {PODS: names.MANAGED_SELECTOR}
 
 
 def _read_head(line: bytes) -> tuple[str, Mapping[str, Any]]:
@@ -95,11 +92,11 @@ class Sync:
         self._world = world
         self._queue = queue
         self._heard = time.monotonic()
-        places = world.settings.watched_namespaces or (None,)
+        namespaces = world.settings.watched_namespaces or (None,)
         self.watches = tuple(
-            Watch(Scope(resource, place, labels))
-            for resource, labels in _WATCHED
-            for place in places
+            Watch(Scope(resource, namespace, _LABELS.get(resource, "")))
+            for resource in WATCHED
+            for namespace in namespaces
         )
 
     def hear(self) -> None:

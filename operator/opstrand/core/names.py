@@ -10,7 +10,6 @@ import hashlib
 import re
 
 from opstrand.types import Body, ObjectMeta, OwnerReference, Pod, RunStatus
-from opstrand.types import key_of as key_of  # noqa: PLC0414 - for controller.cache
 
 GROUP = "opstrand.dev"
 API_VERSION = f"{GROUP}/v1"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from opstrand.controller.cache import WATCHED
 from opstrand.controller.sync import Sync
 from opstrand.core import names
 from opstrand.handlers.kopf_import import kopf
-from opstrand.kube.resources import COMPONENTS, OPERATIONS, PODS, Resource
+from opstrand.kube.resources import PODS, Resource
 
 
 def register(registry: kopf.OperatorRegistry, sync: Sync) -> None:
-    """Pass all events of Operations, Components and the Pods of runs to `sync`."""
+    """Pass all events of the watched kinds to `sync`; of Pods, those of runs."""
 
     def listen(resource: Resource, labels: dict[str, str] | None = None) -> None:
         async def on_event(type: str | None, event: Any, **_: object) -> None:
@@ -26,6 +27,6 @@ def register(registry: kopf.OperatorRegistry, sync: Sync) -> None:
             labels=labels,
         )(on_event)
 
-    listen(OPERATIONS)
-    listen(COMPONENTS)
-    listen(PODS, labels={names.MANAGED_BY: names.MANAGED_BY_VALUE})
+    labels = {PODS: {names.MANAGED_BY: names.MANAGED_BY_VALUE}}
+    for watched in WATCHED:
+        listen(watched, labels.get(watched))
