@@ -6,6 +6,7 @@ case.
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.support.builders import list_created
+from tests.support.builders import answer, list_created
 
 from opstrand.core.compiling.prepare import prepare
 from opstrand.core.decide import decide
-from opstrand.core.lifecycle.snapshot import Snapshot
+from opstrand.core.lifecycle.snapshot import Decision, Snapshot
+from opstrand.core.normalize import as_stored
 from opstrand.core.planning.connections import EMPTY, read_catalog
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.template import refuse
@@ -26,6 +28,7 @@ from opstrand.spec.connections import parse_catalog_file
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent.name for path in HERE.glob("*/operation.yaml"))
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(
     image="opstrand:golden", api_url="http://api.test:8000", external_url="https://runs.test"
 )
@@ -44,9 +47,9 @@ def identified(
     return {**body, "metadata": {**fixed, **body["metadata"]}}
 
 
-def render(folder: Path) -> list[dict[str, Any]]:
-    """Return what the operator would create for this case: the ConfigMap if one is needed, then the
-    Pod.
+def find_decision(folder: Path) -> tuple[dict[str, Any], Decision]:
+    """Return the case's Operation, and what is decided about it at its start: to create the
+    ConfigMap if one is needed, then the Pod.
     """
     body = identified(yaml.safe_load((folder / "operation.yaml").read_text()))
     upstream_file = folder / "upstream.yaml"
@@ -64,24 +67,13 @@ def render(folder: Path) -> list[dict[str, Any]]:
         if catalog_file.exists()
         else EMPTY
     )
-    decision = decide(
-        Snapshot(
-            body,
-            prepared,
-            datetime(2026, 1, 1, tzinfo=UTC),
-            SETTINGS,
-            refuse,
-            upstream,
-            catalog=catalog,
-        )
-    )
-    return list_created(decision)
+    return body, decide(Snapshot(body, prepared, NOW, SETTINGS, refuse, upstream, catalog=catalog))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_pod_is_as_agreed(case: str) -> None:
     target = HERE / case / "pod.yaml"
-    manifests = render(HERE / case)
+    manifests = list_created(find_decision(HERE / case)[1])
     if os.environ.get("OPSTRAND_GOLDEN") == "write":
         target.write_text(
             yaml.safe_dump_all(manifests, sort_keys=False, allow_unicode=True, width=140)
@@ -89,6 +81,16 @@ def test_the_pod_is_as_agreed(case: str) -> None:
     assert manifests == list(yaml.safe_load_all(target.read_text())), (
         f"{target.name} of {case} differs; make golden, and read the diff"
     )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_that_started_is_rendered_from_its_status_alone(case: str) -> None:
+    """Its upstreams and its connections may be gone by then."""
+    body, decision = find_decision(HERE / case)
+    frozen = as_stored(json.loads(json.dumps({**body, "status": decision.status})))
+    prepared = prepare(frozen, settings=SETTINGS)
+    again = decide(answer(Snapshot(frozen, prepared, NOW, SETTINGS, refuse, {})))
+    assert list_created(again) == list(yaml.safe_load_all((HERE / case / "pod.yaml").read_text()))
 
 
 def test_every_case_is_a_valid_pod() -> None:

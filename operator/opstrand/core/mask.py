@@ -25,7 +25,8 @@ _SECRET_WORD = re.compile(
 _KEYS = frozenset({"api", "access", "private"})
 #: A name that ends in one of these is about a secret and holds none: TOKEN_FILE, AUTH_TYPE.
 _ABOUT = re.compile(
-    r"file|path|dir|url|uri|host|name|type|mode|enabled|ttl|length|count|limit|parallelism"
+    r"file|path|dir|url|uri|host|name|store|type|mode|enabled|ttl|length|count|limit"
+    r"|parallelism"
 )
 #: Before `token`, these make a language model's word of it: max_tokens, pad_token.
 _OF_A_MODEL = re.compile(r"max|min|num|n|pad|eos|bos|unk|cls|sep|mask")

@@ -242,7 +242,11 @@ _KEYS: dict[str, Any] = {
     ),
     **dict.fromkeys(("startedAt", "finishedAt"), _is_moment),
     **dict.fromkeys(
-        ("inputs", "reportedInputs", "outputs", "frozenOutputs", "meta", "component", "inherited"),
+        ("inputs", "reportedInputs", "outputs", "frozenOutputs", "meta"),
+        _is_values,
+    ),
+    **dict.fromkeys(
+        ("component", "catalog", "inherited"),
         _is_values,
     ),
     **dict.fromkeys(("attempt", "observedGeneration", "platformRetries"), _is_count),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opstrand.core import names
+from opstrand.core.normalize import as_stored
 from opstrand.core.planning.containers import merge_env
 from opstrand.core.values.types import to_text
 from opstrand.errors import SpecError
@@ -126,11 +127,12 @@ def read_catalog(file: CatalogFile) -> Catalog:
 
 
 def _read(written: Written) -> Connection:
-    plain = written.model_dump(by_alias=True, exclude_none=True)
+    # In the form of a status, from which a later attempt reads them.
+    plain = as_stored(written.model_dump(by_alias=True, exclude_none=True))
     return Connection(
         name=written.name,
         kind=str(written.kind),
-        schema=dict(written.schema_ or {}),
+        schema=as_stored(dict(written.schema_ or {})),
         secret=_read_resource(plain.get("secret")),
         config_map=_read_resource(plain.get("configMap")),
         env=tuple(merge_env(_as_entries(written.env), f"connections.{written.name}.env")),

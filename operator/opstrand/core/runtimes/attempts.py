@@ -12,6 +12,8 @@ from opstrand.core.lifecycle.retry import Spent, backoff
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced
 from opstrand.core.phase import Phase
+from opstrand.core.planning.connections import Catalog
+from opstrand.core.planning.frozen_catalog import restore_catalog
 from opstrand.core.pods.attempt import Attempt, render_attempt
 from opstrand.core.resolving.resolve import Resolved, read_frozen
 from opstrand.errors import SpecError
@@ -73,8 +75,13 @@ def render_again(snapshot: Snapshot, *, elapsed: int) -> Attempt:
         settings=snapshot.settings,
         evaluate=snapshot.evaluate,
         elapsed=elapsed,
-        catalog=snapshot.catalog,
+        catalog=catalog_of(snapshot),
     )
+
+
+def catalog_of(snapshot: Snapshot) -> Catalog | None:
+    """Return the connections of the run: those with which it started, else those of now."""
+    return restore_catalog(snapshot.status.get("catalog"), snapshot.catalog)
 
 
 def _elapsed(snapshot: Snapshot) -> int:
@@ -113,5 +120,5 @@ def render_first(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> 
         number=int(snapshot.status.get("attempt") or 0),
         settings=snapshot.settings,
         evaluate=snapshot.evaluate,
-        catalog=snapshot.catalog,
+        catalog=catalog_of(snapshot),
     )

@@ -15,8 +15,10 @@ from opstrand.core.lifecycle.retry import read_platform_retries
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, end
 from opstrand.core.phase import Phase
+from opstrand.core.planning.frozen_catalog import freeze_catalog
 from opstrand.core.resolving.resolve import Resolved, Waiting, read_frozen, resolve
 from opstrand.core.resolving.upstream import edge_to_dict
+from opstrand.core.runtimes.attempts import catalog_of
 from opstrand.core.runtimes.base import Frozen
 from opstrand.core.runtimes.registry import RUNTIMES
 from opstrand.errors import SpecError
@@ -196,6 +198,7 @@ def _list_facts(
         "artifacts": _merge_artifacts(frozen.artifacts, said.get("artifacts", ())),
         "tags": list(dict.fromkeys((*prepared.tags, *said.get("tags", ())))),
         "meta": dict(said.get("meta", {})),
+        "catalog": freeze_catalog(frozen.plan, catalog_of(snapshot)),
         "attempt": int(said.get("attempt") or 0),
         "upstream": [edge_to_dict(edge) for edge in resolved.edges]
         or list(said.get("upstream", ())),

@@ -115,6 +115,10 @@ def status_schema() -> Schema:
             "frozenOutputs": _values(
                 "The outputs that were given before it starts. Every attempt is rendered from them."
             ),
+            "catalog": _values(
+                "The connections that the run uses and the artifacts store, as they were when it "
+                "started. Every attempt is rendered from them."
+            ),
             "meta": _values("Facts that the run's program noted."),
             "tags": _list(_TEXT, 1000),
             "description": _TEXT,
