@@ -64,6 +64,7 @@ MADE: dict[str, tuple[Any, Any]] = {
     "sidecars": ([{"image": "a"}], [{"image": "b"}]),
     "volumes": ([{"name": "a"}], [{"name": "b"}]),
     "component": (COMPONENT, {"run": {"kind": "job", "container": {"imag": "busybox"}}}),
+    "inherited": ({"queue": "a"}, {"queue": "b"}),
     "hubRef": ("a", "b"),
     "pathRef": ("a", "b"),
     "urlRef": ("a", "b"),
