@@ -62,6 +62,9 @@ class CompiledOperation:
     merged: Mapping[str, Any] = field(default_factory=dict)
     #: A pipeline's operations by name.
     nodes: Mapping[str, Node] = field(default_factory=dict, compare=False, repr=False)
+    #: Where each value comes from, kept by `resolving.bindings.bind_params` once it is known. Not
+    #: copied by `replace`: another operation has other values.
+    bindings: Any = field(init=False, default=None, compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the compiled file, in the format's own keys."""

@@ -23,8 +23,8 @@ from opstrand.core.planning.init import make_step
 from opstrand.core.planning.plan import CATALOG_NOT_GIVEN, compile_plan
 from opstrand.core.pods.pod_rules import check_plan
 from opstrand.core.pods.volumes import store_path
-from opstrand.core.resolving.bindings import make_slots
-from opstrand.core.resolving.joins import find_search, parse_joins
+from opstrand.core.resolving.bindings import bind_params
+from opstrand.core.resolving.joins import find_search
 from opstrand.core.resolving.refs import Ref, collect_refs
 from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
 from opstrand.core.templates.lookups import RAW, is_template, parse_plain
@@ -148,7 +148,7 @@ def _validate_plan(
 
 def _validate_fetched(compiled: CompiledOperation) -> Iterator[Problem]:
     """Find every value of another run that `toInit` could not fetch, whatever the value will be."""
-    for slot in make_slots(compiled, parse_joins(compiled))[0]:
+    for slot in bind_params(compiled).slots:
         if slot.to_init and slot.ask is not None:
             try:
                 make_step(slot, _STAND_INS[0])

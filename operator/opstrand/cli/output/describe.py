@@ -29,8 +29,7 @@ from opstrand.core.names import run_uuid
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
-from opstrand.core.resolving.bindings import Slot, make_slots
-from opstrand.core.resolving.joins import parse_joins
+from opstrand.core.resolving.bindings import Slot, bind_params
 from opstrand.core.resolving.refs import Ref, iter_refs
 from opstrand.core.resolving.run_values import (
     order_inputs,
@@ -270,13 +269,12 @@ def explain_values(body: Body, component: Mapping[str, Any] | None = None) -> li
     operation that is invalid.
     """
     compiled = compile_body(body, component)
-    slots, _ = make_slots(compiled, parse_joins(compiled))
     known = {"inputs": read_inputs(body), "outputs": read_outputs(body)}
     return [
         _explain_slot(
             slot, known["outputs" if slot.section == "outputs" else "inputs"], read_status(body)
         )
-        for slot in slots
+        for slot in bind_params(compiled).slots
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.pipelines.matrix import given_names, matrix_names
 from opstrand.core.pipelines.matrix_rules import check_size, check_spaces, iter_values
-from opstrand.core.resolving.bindings import Slot, bind, make_slots
+from opstrand.core.resolving.bindings import Slot, bind, bind_params
 from opstrand.core.resolving.joins import check_matrix, parse_joins
 from opstrand.core.resolving.refs import Ask, check_refs
 from opstrand.core.resolving.validation import make_validator
@@ -35,17 +35,16 @@ def check_values(compiled: CompiledOperation, *, evaluate: Evaluate = refuse) ->
     problems = [*_check_types(compiled), *check_matrix(compiled.matrix)]
     problems += [*_check_made(compiled, compiled.matrix, evaluate)] if compiled.matrix else []
     try:
-        asked = parse_joins(compiled)
+        bindings = bind_params(compiled)
     except SpecError as error:
         return [*problems, *error.problems]
-    slots, wrong = make_slots(compiled, asked)
     given = given_names(compiled.matrix)
     problems.extend(
         one
-        for one in wrong
+        for one in bindings.problems
         if one.reason != "ParamRequired" or one.path.removeprefix("params.") not in given
     )
-    for slot in slots:
+    for slot in bindings.slots:
         if slot.ask is None and not any(is_template(text) for text in iter_texts(slot.value)):
             try:
                 bind(slot.value, slot, evaluate=evaluate)

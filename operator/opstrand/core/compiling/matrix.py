@@ -16,8 +16,7 @@ from pydantic import ValidationError
 from opstrand.core.identity import Identity
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.pipelines.matrix import matrix_names
-from opstrand.core.resolving.bindings import make_slots
-from opstrand.core.resolving.joins import parse_joins
+from opstrand.core.resolving.bindings import bind_params
 from opstrand.core.resolving.resolve import Resolved
 from opstrand.core.templates.context import Scope
 from opstrand.core.templates.lookups import find_names, is_template
@@ -146,7 +145,7 @@ def make_operation(
     written = compiled.merged.get("params")
     given: dict[str, Any] = dict(written) if isinstance(written, Mapping) else {}
     values = {**resolved.inputs, **resolved.outputs}
-    for slot in make_slots(share(compiled), parse_joins(compiled))[0]:
+    for slot in bind_params(share(compiled)).slots:
         if slot.ref is not None or slot.join is not None:
             place = {
                 "contextOnly": True if slot.section == "contexts" else None,

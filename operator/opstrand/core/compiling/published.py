@@ -14,8 +14,7 @@ from typing import Any
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.recorded import read_status
-from opstrand.core.resolving.bindings import Slot, make_slots
-from opstrand.core.resolving.joins import parse_joins
+from opstrand.core.resolving.bindings import Slot, bind_params
 from opstrand.core.values.types import restore
 from opstrand.errors import SpecError
 from opstrand.spec.io import IO
@@ -78,10 +77,12 @@ def place_values(compiled: CompiledOperation, frozen: Mapping[str, Any]) -> dict
 
     Values of `frozen`, a run's status, win over written ones.
     """
-    slots, problems = make_slots(compiled, parse_joins(compiled))
-    if problems:
-        raise SpecError.of(problems)
-    values = {(slot.section, slot.name): (slot, _read_value(slot, frozen)) for slot in slots}
+    bindings = bind_params(compiled)
+    if bindings.problems:
+        raise SpecError.of(bindings.problems)
+    values = {
+        (slot.section, slot.name): (slot, _read_value(slot, frozen)) for slot in bindings.slots
+    }
     shown = {key: compiled.merged[key] for key in _KEYS if compiled.merged.get(key) is not None}
     for section in ("inputs", "outputs"):
         if section in shown:

@@ -18,16 +18,14 @@ from opstrand.text import shorten
 
 
 def evaluate_condition(
-    text: str | None, context: Mapping[str, Any], *, evaluate: Evaluate = refuse
-) -> bool | None:
-    """Return whether the conditions hold, or None if there are none.
+    text: str, context: Mapping[str, Any], *, evaluate: Evaluate = refuse
+) -> bool:
+    """Return whether the conditions hold.
 
     The braces around an expression are optional, as the documentation says. Raises SpecError
     ConditionInvalid for a result that is neither true nor false, and TemplateError for what cannot
     be evaluated.
     """
-    if text is None:
-        return None
     if is_template(text):
         _refuse_lone_undefined(text, context)
         return _validate(render_one(text, context, "conditions", evaluate=evaluate), text)

@@ -23,8 +23,7 @@ from opstrand.core.planning.context_root import locate_container
 from opstrand.core.planning.expansion import keep_traces
 from opstrand.core.planning.init import render_init
 from opstrand.core.planning.service_globals import KIND, render_service_globals
-from opstrand.core.resolving.bindings import Slot, make_slots
-from opstrand.core.resolving.joins import parse_joins
+from opstrand.core.resolving.bindings import Slot, bind_params
 from opstrand.core.resolving.resolve import Resolved
 from opstrand.core.templates.context import Scope
 from opstrand.core.templates.meter import Evaluate, Exhausted, metered
@@ -145,7 +144,11 @@ def compile_plan(
     slots = _find_slots(compiled, resolved)
     scope = _fill_scope(slots, compiled, resolved, identity, evaluate)
     facts = (identity.uuid, identity.name, identity.owner, identity.project, compiled.kind)
-    condition = evaluate_condition(compiled.conditions, scope.values, evaluate=evaluate)
+    condition = (
+        None
+        if compiled.conditions is None
+        else evaluate_condition(compiled.conditions, scope.values, evaluate=evaluate)
+    )
     if condition is False:
         return Plan(*facts, inputs=resolved.inputs, outputs=resolved.outputs, condition=False)
     names = _check_connections(
@@ -172,9 +175,7 @@ def compile_plan(
     given = [(slot, _read(slot, resolved)) for slot in slots if slot.to_init]
     parts = _gather(
         container=run.render_container,
-        init=lambda: render_init(
-            compiled.run.get("init") or [], given, scope.values, evaluate=evaluate
-        ),
+        init=lambda: _render_steps(compiled, given, scope, evaluate),
         sidecars=run.render_sidecars,
         volumes=lambda: tuple(run.render_list("volumes")),
         environment=lambda: clean_environment(
@@ -201,11 +202,21 @@ def compile_plan(
     )
 
 
+def _render_steps(
+    compiled: CompiledOperation, given: list[tuple[Slot, Any]], scope: Scope, evaluate: Evaluate
+) -> tuple[tuple[dict[str, Any], str], ...]:
+    """Return the init steps with their paths: those of the file, and one for each `toInit`."""
+    written = compiled.run.get("init") or []
+    if not written and not given:
+        return ()
+    return render_init(written, given, scope.values, evaluate=evaluate)
+
+
 def _find_slots(compiled: CompiledOperation, resolved: Resolved) -> list[Slot]:
     """Return the slots that have a declaration or a value."""
     return [
         slot
-        for slot in make_slots(compiled, parse_joins(compiled))[0]
+        for slot in bind_params(compiled).slots
         if slot.io is not None or slot.name in resolved.inputs
     ]
 

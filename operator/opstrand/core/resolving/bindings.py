@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from opstrand.core.operation import CompiledOperation
+from opstrand.core.resolving.joins import parse_joins
 from opstrand.core.resolving.refs import Ask, Ref, check_ref
 from opstrand.core.resolving.upstream_values import example
 from opstrand.core.resolving.validation import Validator, make_validator
@@ -51,14 +52,33 @@ class Slot:
         return replace(self, source="default", path=f"{self.section}.{self.name}")
 
 
-def make_slots(
-    compiled: CompiledOperation, asked: Mapping[str, tuple[int, JoinParam, Ask]]
-) -> tuple[list[Slot], list[Problem]]:
-    """Return the slots of an operation, and their problems.
+@dataclass(frozen=True)
+class Bindings:
+    """The slots of an operation, and what is wrong with them.
 
-    They are in the order of `inputs` (context values, then declared ones), then `outputs`. `asked`
-    are the params of joins: name to (index of the join, param, what is read of each run).
+    They are in the order of `inputs` (context values, then declared ones), then `outputs`.
     """
+
+    slots: tuple[Slot, ...]
+    problems: tuple[Problem, ...]
+
+
+def bind_params(compiled: CompiledOperation) -> Bindings:
+    """Return where each value of an operation comes from. Made once for each compiled operation.
+
+    Raises SpecError for joins that cannot be read.
+    """
+    if compiled.bindings is None:
+        # The operation is frozen: this is what follows from it, and not a change.
+        object.__setattr__(compiled, "bindings", _make_bindings(compiled, parse_joins(compiled)))
+    kept: Bindings = compiled.bindings
+    return kept
+
+
+def _make_bindings(
+    compiled: CompiledOperation, asked: Mapping[str, tuple[int, JoinParam, Ask]]
+) -> Bindings:
+    """Match params and declarations. `asked` are the params of joins, by name."""
     problems: list[Problem] = []
     slots = [*_make_contexts(compiled, asked, problems)]
     declared: tuple[tuple[Section, tuple[IO, ...]], ...] = (
@@ -73,7 +93,7 @@ def make_slots(
                 problems.extend(error.problems)
             else:
                 slots.extend([slot] if slot else [])
-    return slots, problems
+    return Bindings(tuple(slots), tuple(problems))
 
 
 def _make_contexts(

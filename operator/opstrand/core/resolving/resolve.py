@@ -18,8 +18,8 @@ from opstrand.core.identity import Identity
 from opstrand.core.limits import EDGES, INPUTS, MESSAGE, OUTPUTS, check_size
 from opstrand.core.names import is_run_name
 from opstrand.core.operation import CompiledOperation
-from opstrand.core.resolving.bindings import Slot, bind, make_slots
-from opstrand.core.resolving.joins import find_search, parse_joins, read_join, search
+from opstrand.core.resolving.bindings import Slot, bind, bind_params
+from opstrand.core.resolving.joins import find_search, read_join, search
 from opstrand.core.resolving.refs import Edge, Ref, Upstream
 from opstrand.core.resolving.upstream_values import Pending, read
 from opstrand.core.templates.context import Scope
@@ -70,10 +70,11 @@ def resolve(
     more than a look-up. Raises SpecError with every problem that can be seen now.
     """
     evaluate = metered(evaluate)
-    slots, problems = make_slots(compiled, parse_joins(compiled))
+    bindings = bind_params(compiled)
+    problems = list(bindings.problems)
     if compiled.joins and project is None:
         raise SpecError("NotSupported", "joins are not searched here", "joins")
-    found = _Found(slots, identity, evaluate)
+    found = _Found(bindings.slots, identity, evaluate)
     found.bind_literals(problems)
     if problems:
         raise SpecError.of(problems)
@@ -89,7 +90,7 @@ def resolve(
 class _Found:
     """The values of one resolution while they settle."""
 
-    def __init__(self, slots: list[Slot], identity: Identity, evaluate: Metered) -> None:
+    def __init__(self, slots: Sequence[Slot], identity: Identity, evaluate: Metered) -> None:
         self.slots = slots
         self.identity = identity
         self.evaluate = evaluate

@@ -11,7 +11,6 @@ CONTEXT = {"x": 3, "yes": True, "empty": ""}
 @pytest.mark.parametrize(
     ("text", "starts"),
     [
-        (None, None),
         ("true", True),
         ("0", False),
         ("yes", True),
