@@ -9,7 +9,7 @@ status must be in this table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from opstrand.core.operation import CompiledOperation
@@ -154,11 +154,12 @@ def find_idle(compiled: CompiledOperation, *, is_alone: bool = False) -> Iterato
         for name in ("cache", "plugins", "termination", "run", "cost", "dependencies", "trigger")
     }
     parts["skipOnUpstreamSkip"] = compiled.skip_on_upstream_skip
-    for idle in TABLE:
-        if idle.kind in ("", None if is_alone else compiled.kind):
-            for path, value in _locate(parts, idle.path):
-                if idle.applies(value, compiled):
-                    yield f"{path}: {idle.message}"
+    kinds = ("", None if is_alone else compiled.kind)
+    found = sorted(_locate(parts, _TREE), key=lambda one: one[0])
+    for number, path, value in found:
+        idle = TABLE[number]
+        if idle.kind in kinds and idle.applies(value, compiled):
+            yield f"{path}: {idle.message}"
 
 
 def find_idle_orders(operation: Operation) -> Iterator[str]:
@@ -170,18 +171,49 @@ def find_idle_orders(operation: Operation) -> Iterator[str]:
         yield f"control.invalidate: {_NO_CACHE}"
 
 
-def _locate(value: Any, path: str, before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every existing value at a path of the table, with its own path."""
-    step, _, rest = path.partition(".")
-    key, is_each = step.removesuffix("[]"), step.endswith("[]")
-    inner = value.get(key) if isinstance(value, Mapping) else None
-    if inner is None:
+@dataclass
+class _Node:
+    """The keys of the table below one key. `rows` are those that end here.
+
+    `is_each`: the key's value is a list, and what is below is in each of its items.
+    """
+
+    is_each: bool = False
+    rows: list[int] = field(default_factory=list)
+    below: dict[str, _Node] = field(default_factory=dict)
+
+
+def _grow() -> _Node:
+    """Return the table as a tree: most operations have few of its keys, and the rest is skipped."""
+    root = _Node()
+    for number, idle in enumerate(TABLE):
+        node = root
+        for step in idle.path.split("."):
+            key, is_each = step.removesuffix("[]"), step.endswith("[]")
+            node = node.below.setdefault(key, _Node(is_each))
+            assert node.is_each == is_each, f"{idle.path}: a list in one row, and not in another"
+        node.rows.append(number)
+    return root
+
+
+_TREE = _grow()
+
+
+def _locate(value: Any, node: _Node, before: str = "") -> Iterator[tuple[int, str, Any]]:
+    """Yield every existing value of a row of the table: the row's number, its path, the value."""
+    if not isinstance(value, Mapping):
         return
-    where = f"{before}.{key}" if before else key
-    items = enumerate(inner) if is_each and isinstance(inner, list | tuple) else ()
-    found = [(f"{where}[{index}]", item) for index, item in items] if is_each else [(where, inner)]
-    for place, item in found:
-        if rest:
-            yield from _locate(item, rest, place)
+    for key, inner_node in node.below.items():
+        inner = value.get(key)
+        if inner is None:
+            continue
+        where = f"{before}.{key}" if before else key
+        if not inner_node.is_each:
+            found = [(where, inner)]
+        elif isinstance(inner, list | tuple):
+            found = [(f"{where}[{index}]", item) for index, item in enumerate(inner)]
         else:
-            yield place, item
+            continue
+        for place, item in found:
+            yield from ((number, place, item) for number in inner_node.rows)
+            yield from _locate(item, inner_node, place)
