@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -106,6 +107,10 @@ class Plan:
 
     def as_json(self) -> bytes:
         """Return the canonical text: equal plans have equal bytes."""
+        return self._text
+
+    @cached_property
+    def _text(self) -> bytes:
         text = json.dumps(
             self.as_dict(),
             sort_keys=True,

@@ -71,7 +71,7 @@ _OF_THE_IMAGE: tuple[str, ...] = (
 )
 #: The label by which Kueue finds the Pods of a queue.
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-#: Variables that the published client reads in every run's main container.
+#: Variables of the published environment: a run has those that are read in it.
 RUN_VARIABLES = frozenset(
     {
         "POLYAXON_K8S_NODE_NAME",

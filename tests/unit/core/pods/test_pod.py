@@ -552,3 +552,20 @@ def test_a_step_with_a_path_alone_is_an_empty_folder_there() -> None:
     main = made["spec"]["containers"][0]
     volumes = {volume["name"]: volume for volume in made["spec"]["volumes"]}
     assert "emptyDir" in volumes[mounted(main)["/scratch"]]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {"container": {"image": "busybox", "args": ["echo $(POLYAXON_K8S_POD_ID)"]}},
+        {
+            "init": [{"file": {"content": "print(environ['POLYAXON_K8S_POD_ID'])"}}],
+            "container": {"image": "python", "command": ["python3", "file"]},
+        },
+        {"container": {"image": "busybox", "env": [{"name": "POLYAXON_K8S_POD_ID"}]}},
+    ],
+)
+def test_a_variable_that_no_client_needs_is_there_if_the_file_names_it(run: dict[str, Any]) -> None:
+    env = {one["name"]: one for one in pod(run)["spec"]["containers"][0]["env"]}
+    assert env["POLYAXON_K8S_POD_ID"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert "POLYAXON_K8S_NODE_NAME" not in env

@@ -266,8 +266,8 @@ def test_a_param_cannot_take_the_place_of_a_variable_of_the_run() -> None:
     )
 
 
-def test_the_variables_of_a_run_are_those_that_its_pod_has() -> None:
-    compiled = operation(run={"kind": "job", **container()})
+def test_the_variables_of_a_run_are_those_that_a_pod_has_that_names_them_all() -> None:
+    compiled = operation(run={"kind": "job", **container(args=sorted(RUN_VARIABLES))})
     pod = render_pod(
         compile_plan(compiled, values(compiled), ME, None),
         owner={},
