@@ -169,6 +169,9 @@ REASONS: dict[str, str] = {
     "AwaitingApproval": "Approve it: `opstrand approve RUN`, or set `isApproved: true`.",
     "PodCreated": "",
     "PodRunning": "",
+    "PipelineStarted": "",
+    "PipelineRunning": "",
+    "ServicesLeft": "",
     "Stopping": "",
 }
 

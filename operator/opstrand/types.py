@@ -248,7 +248,11 @@ class ChildrenFacts(TypedDict, total=False):
 
     total: int
     concurrency: int
+    #: Ended and all, for people: `12/500`.
+    summary: str
     states: str
+    #: When the letters were written.
+    at: str
     succeeded: int
     failed: int
     running: int

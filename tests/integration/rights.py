@@ -21,6 +21,7 @@ SELDOM_BY_THE_OPERATOR = {
         "operations",
     ): "read again after a write met a newer version, "
     "and before one that a list lacks is held for gone",
+    ("delete", "operations"): "needed to create runs that have an owner, on clusters that check it",
     ("get", "components"): "asked before a Component that a list lacks is held for gone",
     (
         "get",

@@ -24,6 +24,7 @@ import yaml
 from opstrand.client.connection import Connection
 from opstrand.client.errors import ClientError
 from opstrand.client.run import RunClient
+from opstrand.core import names
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
 from opstrand.kube.client import KubeApi
@@ -84,6 +85,16 @@ def job(
     }
 
 
+def child(name: str, annotations: Mapping[str, str], **own: Any) -> dict[str, Any]:
+    """Return an operation of a pipeline."""
+    return {"name": name, **job(name, annotations)["spec"], **own}
+
+
+def pipeline(name: str, *operations: Mapping[str, Any]) -> Manifest:
+    made = job(name, {})
+    return {**made, "spec": {"component": {"run": {"kind": "dag", "operations": operations}}}}
+
+
 @dataclass(frozen=True)
 class Scenario:
     """What is applied, in this order.
@@ -112,6 +123,7 @@ HUB = {
     "metadata": {"name": "c"},
     "spec": job("c", TWO_ATTEMPTS)["spec"]["component"],
 }
+_X_OF_A = {"x": {"ref": "ops.a", "value": "outputs.x", "contextOnly": True}}
 WITH_OUTPUT = job("a", {**UNTIL_RUNNING, "test/outputs": '{"x": 0.5}'})
 SCENARIOS = {
     "plain": Scenario((job("a", UNTIL_RUNNING),), 4),
@@ -166,6 +178,27 @@ SCENARIOS = {
         (job("a", {"test/pending": ""}),), 4, ("Stopped",), ("a", "Starting"), has_one_story=False
     ),
     "service": Scenario((service("a"),), 5, ("Stopped",), ("a", "Running")),
+    "pipeline": Scenario(
+        (
+            pipeline(
+                "p",
+                child("a", {**UNTIL_RUNNING, "test/outputs": '{"x": 0.5}'}),
+                child("b", {**UNTIL_RUNNING, "test/exit-codes": "1"}, params=_X_OF_A),
+                child("c", {}, dependencies=["b"]),
+            ),
+        ),
+        13,
+        ("Failed", "Succeeded", "Failed"),
+        # Letters are written when they have waited for long enough, and with each death.
+        has_one_story=False,
+    ),
+    "stop-pipeline": Scenario(
+        (pipeline("p", child("a", {"test/until": "stopped"}), child("b", {}, dependencies=["a"])),),
+        9,
+        ("Stopped", "Stopped"),
+        ("p", "Running"),
+        has_one_story=False,
+    ),
     "retry": Scenario((job("a", TWO_ATTEMPTS, termination={"maxRetries": 2}),), 8),
 }
 
@@ -290,7 +323,7 @@ class Point:
         result, uuids = {}, {}
         pods = (await self.kube.list(PODS, self.namespace))[0]
         for body in await self._bodies():
-            name, status = body["metadata"]["name"], body["status"]
+            name, status = _name_of(body), body["status"]
             uuids[run_uuid(body["metadata"]["uid"])] = name
             ends = [
                 entry["status"]
@@ -317,6 +350,8 @@ class Point:
                     "component",
                 )
             }
+            if "children" in status:
+                kept["children"] = {k: v for k, v in status["children"].items() if k != "at"}
             kept["pods"] = sorted(pod.rpartition("-")[2] for pod in own)
             # It is chance whether a run was seen to wait for an existing one, or looked after its
             # end.
@@ -343,6 +378,16 @@ class Point:
             for one in (await self.kube.list(PODS, self.namespace))[0]
         ]
         return yaml.safe_dump([*bodies, *pods])
+
+
+def _name_of(body: Manifest) -> str:
+    """Return the name of a run; of a pipeline's child, that is its operation's, with the parent's.
+
+    The name of its object depends on the uid of the pipeline.
+    """
+    controller = names.find_controller(body)
+    name = str(body["metadata"]["name"])
+    return name if controller is None else f"{controller['name']}/{body['spec']['name']}"
 
 
 def _starts(log: str) -> bool:

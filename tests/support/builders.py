@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from opstrand.controller.decision_job import read_pipeline
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.decide import decide, list_asks
@@ -21,6 +22,7 @@ from opstrand.core.lifecycle.asks import (
     Get,
     Known,
     Labelled,
+    Pipeline,
     Probe,
     Sighting,
     Warnings,
@@ -141,12 +143,18 @@ class Objects:
     deployment_is_gone: bool = False
     service_is_gone: bool = False
     activity: Activity | None = None
+    #: Known Operations that the run controls; and further ones, by name, such as its pipeline.
     children: Sequence[Any] = ()
+    operations: Sequence[Any] = ()
+    #: Names of Operations of which it is not known who created them.
+    unknown: Sequence[str] = ()
 
-    def answer(self, ask: Ask) -> Any:
+    def answer(self, ask: Ask, body: Any) -> Any:
         """Return the answer that the operator would find."""
         if isinstance(ask, Known | Get):
             return self._find(ask)
+        if isinstance(ask, Pipeline):
+            return read_pipeline(SETTINGS, body)
         return {
             Labelled: tuple(self.replicas),
             Children: tuple(self.children),
@@ -159,7 +167,14 @@ class Objects:
             return self._find_pod(ask.name) if isinstance(ask, Known) else Sighting(self.pod)
         if ask.kind == "Deployment":
             return self._find_deployment()
+        if ask.kind == "Operation":
+            return self._find_operation(ask.name)
         return Sighting(None if self.service_is_gone else {"metadata": {}})
+
+    def _find_operation(self, name: str) -> Sighting:
+        there = {one["metadata"]["name"]: one for one in (*self.children, *self.operations)}
+        found = Sighting(there.get(name))
+        return found if name in self.unknown else replace(found, own_uid=found.uid)
 
     def _find_pod(self, name: str) -> Sighting:
         for earlier in self.earlier_pods:
@@ -179,7 +194,7 @@ def answer(snapshot: Snapshot, **there: Any) -> Snapshot:
     """Return the snapshot with the answers to all that its kind asks of these `Objects`."""
     objects = Objects(**there)
     while asks := list_asks(snapshot):
-        answers = {ask: objects.answer(ask) for ask in asks}
+        answers = {ask: objects.answer(ask, snapshot.body) for ask in asks}
         snapshot = replace(snapshot, answers={**snapshot.answers, **answers})
     return snapshot
 

@@ -25,6 +25,8 @@ from opstrand.types import Key, Manifest, OperationBody, Pod, key_of
 #: Kinds whose changes are delivered as events. The others are known as last created or read.
 WATCHED = (OPERATIONS, COMPONENTS, PODS)
 _KEPT = (*WATCHED, DEPLOYMENTS)
+#: Phases in which a pipeline wants its runs no more; those that run read it from there.
+_ENDING = (Phase.STOPPING, Phase.PROCESSING)
 #: Deleted objects that are remembered, so that a lost Pod is noticed without a GET and no late list
 #: restores a deleted object.
 _TOMBSTONES = 8192
@@ -290,7 +292,7 @@ class Cache:
     def _controlled(self, body: Mapping[str, Any]) -> set[Key]:
         """The children of a run that ends or is being deleted: they end with it."""
         metadata, phase = body["metadata"], parse_phase(read_status(body))
-        is_ending = phase.is_final or phase is Phase.STOPPING or "deletionTimestamp" in metadata
+        is_ending = phase.is_final or phase in _ENDING or "deletionTimestamp" in metadata
         known = self._children.get((metadata["namespace"], metadata["uid"]))
         return set(known) if known and is_ending else set()
 

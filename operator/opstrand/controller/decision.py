@@ -15,13 +15,8 @@ from typing import Any
 
 from opstrand.controller.decision_job import MODULE as JOB
 from opstrand.controller.decision_job import Needs, warm_up
-from opstrand.controller.gather import (
-    Gathered,
-    World,
-    check_waiting,
-    find_component,
-    find_upstream,
-)
+from opstrand.controller.gather import Gathered, World
+from opstrand.controller.references import check_waiting, find_component, find_upstream
 from opstrand.controller.suggestions import suggest_component, suggest_upstream
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.decide import decide

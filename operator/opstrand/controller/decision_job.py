@@ -19,6 +19,7 @@ from opstrand.core.identity import read_identity
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.packed import STATUS, empty, from_parcel
 from opstrand.core.phase import is_frozen
+from opstrand.core.pipelines.outline import Outline, read_outline
 from opstrand.core.pods.volumes import store_path
 from opstrand.core.recorded import read_own_status
 from opstrand.core.resolving.refs import Ref, Upstream
@@ -108,6 +109,18 @@ def decide_run(
     if decision.status is None or not isinstance(body, bytes):
         return decision
     return replace(decision, status=_empty_unchanged(decision.status, whole.get("status") or {}))
+
+
+def read_pipeline(settings: Settings, body: Any) -> Outline | SpecError:
+    """Another job: read the operations of a pipeline that is frozen."""
+    whole: OperationBody = from_parcel(body) or {}
+    try:
+        prepared = prepare(whole, settings=settings)
+        if prepared.compiled is None:
+            return SpecError("ComponentNotFound", "the pipeline's own component is gone")
+        return read_outline(prepared.compiled, whole)
+    except SpecError as error:
+        return error
 
 
 def _prepare_parcels(

@@ -3,20 +3,21 @@ the cache cannot know.
 
 The kind of the run says what must be known (`core.decide.list_asks`); here each question is
 answered. Reading a run's file is not part of it, since that may be expensive: `gather` says whether
-the file is needed; `find_upstream` and `find_component` look up what the file refers to. Must not
+the file is needed; `controller.references` looks up what the file refers to. Must not
 decide, must not write, and must not know a kind of run.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
-from opstrand.controller.cache import Cache, Subject
+from opstrand.controller.cache import Cache
 from opstrand.controller.crash_record import CrashRecord
+from opstrand.controller.outlines import Outlines
 from opstrand.controller.probe import ask_activity
 from opstrand.controller.stopwatch import Stopwatch
 from opstrand.core.decide import list_asks, needs_file
@@ -26,6 +27,7 @@ from opstrand.core.lifecycle.asks import (
     Get,
     Known,
     Labelled,
+    Pipeline,
     Probe,
     Sighting,
     Warnings,
@@ -35,8 +37,6 @@ from opstrand.core.names import run_uuid
 from opstrand.core.planning.connections import EMPTY, Catalog
 from opstrand.core.planning.culling import Activity
 from opstrand.core.planning.plan import Plan
-from opstrand.core.resolving.cycles import check_circle
-from opstrand.core.resolving.refs import Ref
 from opstrand.core.templates.template import refuse
 from opstrand.errors import SpecError
 from opstrand.kube.errors import ApiError, NotFound
@@ -73,6 +73,8 @@ class World:
     ledger: Ledger = field(default_factory=Ledger)
     #: Which runs were being reconciled when the process died.
     crashes: CrashRecord = field(default_factory=CrashRecord)
+    #: What the files of the pipelines that run say.
+    outlines: Outlines = field(default_factory=Outlines)
     #: Measures time by a clock that cannot be set; None: the wall clock is trusted.
     stopwatch: Stopwatch | None = None
 
@@ -107,20 +109,29 @@ async def gather(key: Key, *, world: World, now: datetime) -> Gathered | None:
 
 
 async def _answer(ask: Ask, key: Key, snapshot: Snapshot, world: World) -> Any:
-    uid = str(snapshot.body["metadata"]["uid"])
     match ask:
-        case Known(kind, name):
-            return _sight(BY_KIND[kind], (key[0], name), world.cache)
-        case Labelled(kind):
-            return world.cache.labelled(BY_KIND[kind], key[0], run_uuid(uid))
-        case Children():
-            return world.cache.children(key[0], uid)
+        case Known() | Labelled() | Children():
+            return _recall(ask, key, snapshot, world.cache)
+        case Pipeline():
+            return await world.outlines.read(snapshot, key, world.pool, world.settings)
         case Get(kind, name):
             return await _read(BY_KIND[kind], (key[0], name), world)
         case Warnings(pod_uid):
             return await _read_warnings(pod_uid, key, world)
         case Probe(url):
             return await _probe(url, key, world)
+
+
+def _recall(ask: Known | Labelled | Children, key: Key, snapshot: Snapshot, cache: Cache) -> Any:
+    """What the cache knows."""
+    uid = str(snapshot.body["metadata"]["uid"])
+    match ask:
+        case Known(kind, name):
+            return _sight(BY_KIND[kind], (key[0], name), cache)
+        case Labelled(kind):
+            return cache.labelled(BY_KIND[kind], key[0], run_uuid(uid))
+        case Children():
+            return cache.children(key[0], uid)
 
 
 def _sight(resource: Resource, key: Key, cache: Cache) -> Sighting:
@@ -165,43 +176,6 @@ async def _read_warnings(uid: str, key: Key, world: World) -> tuple[Event, ...]:
         )
         return ()
     return tuple(cast(list[Event], found))
-
-
-def find_component(key: Key, name: str, world: World) -> Mapping[str, Any] | None:
-    """The Component of this name. If there is none, its creation wakes the run."""
-    found = world.cache.component(key[0], name)
-    if found is None:
-        world.cache.wait(key, frozenset({Subject("component", key[0], name)}))
-    return found
-
-
-def find_upstream(
-    key: Key, refs: Iterable[Ref], world: World
-) -> dict[Ref, Mapping[str, Any] | None]:
-    """The bodies of every run that the params refer to.
-
-    Registers the wait before it reads, with no await between, so that no end of a run is missed.
-    """
-    subjects = {ref: _subject(ref, key[0]) for ref in refs}
-    world.cache.wait(key, frozenset(subjects.values()))
-    return {ref: _find_body(subject, world) for ref, subject in subjects.items()}
-
-
-def check_waiting(body: Mapping[str, Any], world: World) -> None:
-    """Raise SpecError if this run waits for itself by way of other runs."""
-    check_circle(body, lambda ref: _find_body(_subject(ref, body["metadata"]["namespace"]), world))
-
-
-def _subject(ref: Ref, namespace: str) -> Subject:
-    # Outside a pipeline, `ops.NAME` is the Operation of that name: the author of a manifest in git
-    # cannot know a uid beforehand.
-    return Subject("run" if ref.kind == "runs" else "operation", namespace, ref.target)
-
-
-def _find_body(subject: Subject, world: World) -> Mapping[str, Any] | None:
-    if subject.kind == "run":
-        return world.cache.find_by_uuid(subject.namespace, subject.name)
-    return world.cache.find_named(subject.namespace, subject.name)
 
 
 async def refresh(key: Key, *, world: World) -> set[Key]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opstrand.controller.gather import World
+from opstrand.core.pipelines import children
 from opstrand.core.pods.adoption import find_contradiction, find_difference, find_other_program
 from opstrand.kube.errors import AlreadyExists, Forbidden, Invalid
 from opstrand.kube.resources import BY_KIND
@@ -27,6 +28,9 @@ async def check_own(
     Without `exact`, another version or configuration of the operator rendered the object, so only
     what the user wrote can be compared.
     """
+    if manifest["kind"] == "Operation":
+        check_same(children.find_difference(found, manifest), found)
+        return
     if manifest["kind"] in _STORED_AS_SENT:
         check_same(find_difference(found, manifest, manifest), found)
         return

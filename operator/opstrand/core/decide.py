@@ -14,11 +14,13 @@ Must not execute anything.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
+from opstrand.core import names
 from opstrand.core.lifecycle.actions import Refusal
 from opstrand.core.lifecycle.admission import Verdict
-from opstrand.core.lifecycle.asks import Ask
+from opstrand.core.lifecycle.asks import Ask, Get, Known
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.phase import Phase
 from opstrand.core.runtimes.registry import runtime_of
@@ -28,10 +30,22 @@ from opstrand.core.templates.meter import metered
 
 def list_asks(snapshot: Snapshot) -> list[Ask]:
     """Return what must still be asked about this run before a decision; empty: nothing more."""
-    if not snapshot.is_frozen and not snapshot.phase.is_final:
-        return []
-    asks = runtime_of(snapshot.status).asks(snapshot)
+    asks = [*_list_pipeline_asks(snapshot)]
+    if snapshot.is_frozen or snapshot.phase.is_final:
+        asks += runtime_of(snapshot.status).asks(snapshot)
     return [ask for ask in asks if ask not in snapshot.answers]
+
+
+def _list_pipeline_asks(snapshot: Snapshot) -> Iterator[Ask]:
+    """Yield what must be known of the pipeline that made this run: it is gone only after a GET."""
+    controller = None if snapshot.phase.is_final else names.find_controller(snapshot.body)
+    if controller is None:
+        return
+    known = Known("Operation", str(controller.get("name") or ""))
+    yield known
+    answer = snapshot.answers.get(known)
+    if answer is not None and answer.uid != controller.get("uid"):
+        yield Get(known.kind, known.name)
 
 
 def needs_file(snapshot: Snapshot) -> bool:

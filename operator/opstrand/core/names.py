@@ -189,13 +189,9 @@ def owner_name(manifest: Body) -> str | None:
     return None
 
 
-def controller_uid(manifest: Body) -> str:
-    """Return the uid of the Operation that controls this object; empty if none does."""
-    for reference in manifest.get("metadata", {}).get("ownerReferences") or ():
-        is_ours = str(reference.get("apiVersion", "")).startswith(f"{GROUP}/")
-        if reference.get("controller") and reference.get("kind") == "Operation" and is_ours:
-            return str(reference.get("uid") or "")
-    return ""
+def controller_uid(body: Body) -> str:
+    """Return the uid of the Operation that made this object; empty if none did."""
+    return str((find_controller(body) or {}).get("uid") or "")
 
 
 def is_replica(pod: Body) -> bool:

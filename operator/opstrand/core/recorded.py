@@ -183,6 +183,7 @@ def _is_children(value: Any) -> bool:
         and isinstance(value.get("states"), str)
         and isinstance(value.get("failures") or [], list)
         and all(_is_count(value.get(key, 0)) for key in ("total", "concurrency"))
+        and ("at" not in value or _is_moment(value["at"]))
     )
 
 

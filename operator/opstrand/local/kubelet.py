@@ -17,7 +17,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,19 @@ OnLine = Callable[[Manifest, bytes], None]
 class Kubelet:
     """Runs every Pod that it observes, once."""
 
-    def __init__(self, kube: MemoryKube, *, records: Records, token: str, on_line: OnLine) -> None:
+    def __init__(
+        self,
+        kube: MemoryKube,
+        *,
+        records: Records,
+        token: str,
+        on_line: OnLine,
+        needs_slot: Callable[[Manifest], bool] = lambda pod: False,
+    ) -> None:
         self._kube = kube
+        self._needs_slot = needs_slot
+        #: One for each core: for Pods of which many may be created at once.
+        self._slots = asyncio.Semaphore(os.cpu_count() or 1)
         self._records = records
         self._token = token
         self._on_line = on_line
@@ -102,8 +113,9 @@ class Kubelet:
                 self._records.files_of(pod["metadata"]["namespace"], names.owner_name(pod) or name)
             )
             pod = seen_in_container(pod, root + CONTEXT_ROOT)
-            await self._initialize(pod, root)
-            await self._run_main(pod, root)
+            async with self._slots if self._needs_slot(pod) else nullcontext():
+                await self._initialize(pod, root)
+                await self._run_main(pod, root)
             while pod["spec"].get("restartPolicy") == "Always" and name in self._tasks:
                 await self._start_again(pod, root)
         except InitError as error:

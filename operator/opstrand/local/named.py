@@ -17,8 +17,11 @@ Body = TypeVar("Body", bound=Mapping[str, Any])
 def names_of(body: Mapping[str, Any]) -> frozenset[str]:
     """Return every name that a file gives its run: its operation's, else its component's.
 
-    Each is included as written and in the form that an object's name may have.
+    Each is included as written and in the form that an object's name may have. The run of a
+    pipeline has its name inside the pipeline only.
     """
+    if names.find_controller(body) is not None:
+        return frozenset()
     spec = body.get("spec") or {}
     component = spec.get("component")
     written = spec.get("name") or (

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 
 from opstrand.core.phase import parse_phase
+from opstrand.core.pipelines.children import is_child
 from opstrand.core.recorded import read_status
 from opstrand.kube.errors import AlreadyExists
 from opstrand.kube.resources import OPERATIONS
@@ -212,6 +213,12 @@ class SharedRuns(LocalRuns):
         if body is not None:
             await asyncio.to_thread(self._records.remove, key, body["metadata"]["uid"])
             await super().drop(key)
+            # What this run made goes with it, as by a cluster's garbage collector.
+            made = {
+                key for key, one in self.bodies.items() if is_child(one, body["metadata"]["uid"])
+            }
+            for child in made:
+                await self.drop(child)
 
     async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
         key, reader = key_of(body), LogReader(self._records.log_of(key_of(body), attempt))

@@ -123,7 +123,11 @@ class LocalSession:
 
         self._queue = Queue(self._reconcile, concurrency=4, reconcile_parked=reconcile_parked)
         self._kubelet = Kubelet(
-            self.kube, records=self._records, token=token, on_line=self._on_line
+            self.kube,
+            records=self._records,
+            token=token,
+            on_line=self._on_line,
+            needs_slot=self._needs_slot,
         )
         await self.runs.refresh()
         self._queue.start()
@@ -199,7 +203,8 @@ class LocalSession:
             self._deletions.add(task)
             task.add_done_callback(self._deletions.discard)
             return
-        if self._key is not None and key != self._key and not body.get("status"):
+        is_made = names.find_controller(body) is not None
+        if self._key is not None and key != self._key and not body.get("status") and not is_made:
             self._note_once(f"the program created the run {key[1]}")
         if message := explain_wait(body, self._settings, self._cache.find_named):
             self._note_once(message)
@@ -223,8 +228,33 @@ class LocalSession:
         if name not in self._logs:
             self._logs[name] = LogWriter(self._records.log_of(key, _attempt_of(pod)))
         self._logs[name].write(line)
-        if key == self._key:
-            self._say_line(line)
+        path = self._find_path(key)
+        if path is not None:
+            self._say_line(b"".join(f"[{part}] ".encode() for part in path) + line)
+
+    def _find_path(self, key: Key) -> list[str] | None:
+        """Return the operations that lead from the run of this session to a run of its pipelines.
+
+        It is empty for that run itself, None for any other run.
+        """
+        path: list[str] = []
+        while key != self._key:
+            body = self.runs.bodies.get(key)
+            controller = None if body is None else names.find_controller(body)
+            if body is None or controller is None:
+                return None
+            path.insert(0, str(body["spec"].get("name") or key[1]))
+            key = (key[0], str(controller.get("name")))
+        return path
+
+    def _needs_slot(self, pod: Manifest) -> bool:
+        """Return whether a Pod waits for a core: a job that a pipeline made.
+
+        Services wait for none, since they end only when the others have.
+        """
+        body = self.runs.bodies.get((pod["metadata"]["namespace"], names.owner_name(pod) or ""))
+        is_made = body is not None and names.find_controller(body) is not None
+        return is_made and not names.is_replica(pod)
 
     def _keep_plan(self, key: Key, plan: Plan) -> None:
         self._records.save_plan(key, _show_plan(plan))

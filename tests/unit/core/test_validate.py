@@ -140,7 +140,25 @@ def test_an_unknown_name_in_an_operations_own_fields_is_reported_before_there_ar
         ({"build": {"hubRef": "kaniko"}}, "build"),
         ({"presets": ["gpu"]}, "presets"),
         ({"mount": ["./src:code"]}, "mount"),
-        ({"run": {"kind": "dag", "operations": [{"name": "a", "hubRef": "b"}]}}, "run.kind"),
+        (
+            {
+                "run": {
+                    "kind": "dag",
+                    "operations": [{"name": "a", "hubRef": "b", "mount": ["a:b"]}],
+                }
+            },
+            "run.operations[0].mount",
+        ),
+        (
+            {
+                "run": {
+                    "kind": "dag",
+                    "operations": [{"name": "a", "hubRef": "b"}],
+                    "earlyStopping": [{"kind": "failure_early_stopping", "percent": 50}],
+                }
+            },
+            "run.earlyStopping",
+        ),
         ({"run": {"kind": "mpijob", "worker": {"container": {"image": "b"}}}}, "run.kind"),
     ],
 )

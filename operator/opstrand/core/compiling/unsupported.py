@@ -5,11 +5,15 @@ Owns that list. `pod_rules` checks what only rendering knows (`plugins`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from opstrand.core.operation import CompiledOperation
-from opstrand.errors import Problem
+from opstrand.errors import MAX_PROBLEMS, Problem
 
 #: Kinds of runs that this version starts.
-RUN_KINDS = ("job", "service")
+RUN_KINDS = ("job", "service", "dag")
 #: Section -> its name in a sentence, and what to use instead today.
 _SECTIONS = {
     "matrix": ("a matrix", ""),
@@ -23,20 +27,31 @@ _SECTIONS = {
 
 
 def find_missing(compiled: CompiledOperation) -> list[Problem]:
-    """Find what the operation requests and would not get."""
+    """Find what the operation requests and would not get, in the operations of a pipeline too."""
     problems = []
     if compiled.kind not in RUN_KINDS:
-        what = "a pipeline" if compiled.kind == "dag" else f"a run of the kind '{compiled.kind}'"
-        problems.append(
-            Problem("NotSupported", f"{what} is checked, but not run by this version", "run.kind")
-        )
+        problems.append(_refuse(f"a run of the kind '{compiled.kind}'", "run.kind"))
+    if compiled.kind == "dag" and compiled.run.get("earlyStopping"):
+        problems.append(_refuse("early stopping of a pipeline", "run.earlyStopping"))
     for section, (what, instead) in _SECTIONS.items():
         if getattr(compiled, section):
-            problems.append(
-                Problem(
-                    "NotSupported",
-                    f"{what} is checked, but not run by this version{instead}",
-                    section,
-                )
-            )
-    return problems
+            problems.append(_refuse(what, section, instead))
+    for node in compiled.nodes.values():
+        known = node.compiled
+        inner = _find_in_written(node.written) if known is None else find_missing(known)
+        problems += [replace(one, path=f"{node.path}.{one.path}") for one in inner]
+    return problems[:MAX_PROBLEMS]
+
+
+def _find_in_written(written: Mapping[str, Any]) -> list[Problem]:
+    """Do the same for an operation whose component is not known here."""
+    return [
+        _refuse(what, section, instead)
+        for section, (what, instead) in _SECTIONS.items()
+        if written.get(section)
+    ]
+
+
+def _refuse(what: str, path: str, instead: str = "") -> Problem:
+    message = f"{what} is checked, but not run by this version{instead}"
+    return Problem("NotSupported", message, path)

@@ -48,6 +48,14 @@ class Children:
 
 
 @dataclass(frozen=True)
+class Pipeline:
+    """What the file of this run, a pipeline, says of its operations.
+
+    Answer: `core.pipelines.outline.Outline`, or SpecError.
+    """
+
+
+@dataclass(frozen=True)
 class Warnings:
     """The warning Events about a Pod. Answer: tuple of Events, empty if they cannot be read."""
 
@@ -61,7 +69,7 @@ class Probe:
     url: str
 
 
-Ask = Known | Get | Labelled | Children | Warnings | Probe
+Ask = Known | Get | Labelled | Children | Pipeline | Warnings | Probe
 Answers = Mapping[Ask, Any]
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Self, cast
 
+from opstrand.core import names
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.actions import Action
 from opstrand.core.lifecycle.asks import Answers, Get, Known, Labelled
@@ -19,7 +20,7 @@ from opstrand.core.phase import Phase, is_frozen, parse_phase
 from opstrand.core.planning.connections import EMPTY, Catalog
 from opstrand.core.planning.culling import Activity
 from opstrand.core.planning.plan import Plan
-from opstrand.core.recorded import parse_moment, read_own_status
+from opstrand.core.recorded import parse_moment, read_own_status, read_status
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
@@ -106,7 +107,25 @@ class Snapshot:
     @property
     def is_to_stop(self) -> bool:
         """Whether a stop was requested or has begun: a stop that has begun is not reverted."""
-        return bool(self.control.get("stop")) or self.phase is Phase.STOPPING
+        is_asked = bool(self.control.get("stop")) or self.phase is Phase.STOPPING
+        return is_asked or bool(self.left_by)
+
+    @property
+    def left_by(self) -> str:
+        """Why the pipeline of this run wants it no more, as a sentence; empty if it does."""
+        controller = names.find_controller(self.body)
+        if controller is None:
+            return ""
+        name, uid = str(controller.get("name") or ""), str(controller.get("uid") or "")
+        found = next(
+            (
+                answer
+                for ask in (Get("Operation", name), Known("Operation", name))
+                if (answer := self.answers.get(ask)) is not None
+            ),
+            None,
+        )
+        return "" if found is None else _describe_leaving(found.body, name, uid)
 
     @property
     def is_being_deleted(self) -> bool:
@@ -197,6 +216,17 @@ class Snapshot:
     @property
     def stamp(self) -> str:
         return stamp(self.now)
+
+
+def _describe_leaving(pipeline: Mapping[str, Any] | None, name: str, uid: str) -> str:
+    if pipeline is None or pipeline["metadata"].get("uid") != uid:
+        return f"its pipeline '{name}' is gone"
+    phase = parse_phase(read_status(pipeline))
+    if "deletionTimestamp" in pipeline["metadata"]:
+        return f"its pipeline '{name}' is being deleted"
+    if phase.is_final or phase is Phase.PROCESSING:
+        return f"its pipeline '{name}' has ended"
+    return f"its pipeline '{name}' is stopping" if phase is Phase.STOPPING else ""
 
 
 @dataclass(frozen=True)

@@ -147,8 +147,7 @@ def find_difference(found: Body, asked: Body) -> str | None:
     theirs, ours = found["metadata"], asked["metadata"]
     if theirs.get("deletionTimestamp"):
         return "metadata.deletionTimestamp"
-    controller = names.find_controller(found)
-    if controller is None or controller.get("uid") != ours["ownerReferences"][0]["uid"]:
+    if not is_child(found, ours["ownerReferences"][0]["uid"]):
         return "metadata.ownerReferences"
     labels = theirs.get("labels") or {}
     for label, value in ours["labels"].items():
@@ -160,5 +159,4 @@ def find_difference(found: Body, asked: Body) -> str | None:
 
 def is_child(body: Body, uid: str) -> bool:
     """Return whether a run says that the run of this uid made it."""
-    controller = names.find_controller(body)
-    return controller is not None and controller.get("uid") == uid
+    return names.controller_uid(body) == uid

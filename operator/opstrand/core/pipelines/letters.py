@@ -87,6 +87,7 @@ class Children:
         return {
             "total": len(self.states),
             **({} if self.concurrency is None else {"concurrency": self.concurrency}),
+            "summary": f"{self.count(*PUBLISHED)}/{len(self.states)}",
             "states": self.states,
             "succeeded": self.count(SUCCEEDED, CACHED),
             "failed": self.count(FAILED),

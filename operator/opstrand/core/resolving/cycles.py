@@ -16,7 +16,8 @@ from opstrand.core.resolving.upstream_values import is_early
 from opstrand.errors import SpecError
 from opstrand.types import Body
 
-Find = Callable[[Ref], Body | None]
+#: Returns the run that a ref of a run names.
+Find = Callable[[Ref, Body], Body | None]
 
 
 def check_circle(body: Body, find: Find) -> None:
@@ -60,6 +61,6 @@ def _iter_awaited(body: Body, find: Find) -> Iterator[tuple[str, Body]]:
         except SpecError:
             # The other run fails because of this error by itself, which ends the wait.
             continue
-        other = None if early or ref.kind == "dag" else find(ref)
+        other = None if early or ref.kind == "dag" else find(ref, body)
         if other is not None:
             yield param, other

@@ -30,10 +30,10 @@ def find_pipeline(body: Body, find: FindRun) -> Body | None:
     """
     run: Body | None = body
     for _ in range(_MOST_LEVELS):
-        controller = None if run is None else names.find_controller(run)
-        if controller is None:
+        uid = "" if run is None else names.controller_uid(run)
+        if not uid:
             return None
-        run = find(str(controller.get("uid") or ""))
+        run = find(uid)
         if run is not None and read_status(run).get("kind") == "dag":
             return run
     return None
@@ -51,8 +51,7 @@ def check_sibling(found: Body | None, pipeline: Body, body: Body, ref: Ref) -> B
     `found` is the run of the sibling's name, which counts only if the pipeline made it. An
     operation that ended without a run has a stand-in, with its name and status alone.
     """
-    controller = None if found is None else names.find_controller(found)
-    if controller is not None and controller.get("uid") == pipeline["metadata"]["uid"]:
+    if found is not None and names.controller_uid(found) == pipeline["metadata"]["uid"]:
         return found
     phase = final_phase(_read_without_run(body).get(ref.target, ""))
     return None if phase is None else _make_stand_in(pipeline, ref.target, phase)

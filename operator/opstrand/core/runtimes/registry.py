@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from opstrand.core.runtimes.base import Runtime
+from opstrand.core.runtimes.dag import DagRuntime
 from opstrand.core.runtimes.job import JobRuntime
 from opstrand.core.runtimes.service import ServiceRuntime
 
 #: The kind of a run that is over and was never frozen, and of one whose own mark was removed.
 _DEFAULT: Runtime = JobRuntime()
-RUNTIMES: Mapping[str, Runtime] = {one.kind: one for one in (_DEFAULT, ServiceRuntime())}
+_ALL: tuple[Runtime, ...] = (_DEFAULT, ServiceRuntime(), DagRuntime())
+RUNTIMES: Mapping[str, Runtime] = {one.kind: one for one in _ALL}
 
 
 def runtime_of(status: Mapping[str, Any]) -> Runtime:

@@ -99,7 +99,7 @@ def _advance(snapshot: ServiceSnapshot) -> Decision:
     """Decide the next step of a service whose inputs are frozen."""
     if snapshot.phase is Phase.STOPPING:
         return wind_down(snapshot)
-    if snapshot.control.get("stop"):
+    if snapshot.is_to_stop:
         return stop_service(
             snapshot, "Stopping", "stop requested: its containers are given their grace"
         )

@@ -29,36 +29,42 @@ _NEAR = "; did you mean "
 
 def is_decided_unread(snapshot: Snapshot) -> bool:
     """Return whether a run that is not frozen can be decided without reading its polyaxonfile."""
-    asked = (
-        snapshot.control.get("stop")
-        or snapshot.control.get("skip")
-        or snapshot.is_being_deleted
-        or _is_restored(snapshot)
-    )
-    return bool(asked) and not snapshot.is_frozen
+    return not snapshot.is_frozen and _find_end(snapshot) is not None
 
 
 def start(snapshot: Snapshot) -> Decision:
     """Decide the next step of a run that is not frozen."""
-    if snapshot.control.get("stop"):
-        return end(snapshot, Phase.STOPPED, "Stopped", "stopped before it started")
-    if snapshot.control.get("skip"):
-        return end(snapshot, Phase.SKIPPED, "Skipped", "skipped on request")
-    if snapshot.is_being_deleted:
-        return end(snapshot, Phase.STOPPED, "Stopped", "deleted before it started")
-    if _is_restored(snapshot):
-        return end(
-            snapshot,
-            Phase.STOPPED,
-            "Restored",
-            "restored from a backup without its status: it is not run again",
-        )
+    ended = _find_end(snapshot)
+    if ended is not None:
+        return end(snapshot, *ended)
     try:
         return _resolve(snapshot)
     except SpecError as error:
         return end(
             snapshot, _PHASE_OF_ERROR.get(error.reason, Phase.FAILED), error.reason, error.message
         )
+
+
+def _find_end(snapshot: Snapshot) -> tuple[Phase, str, str] | None:
+    """Return how a run ends that does not start, whatever its file says: phase, reason, message."""
+    ends = (
+        (snapshot.control.get("stop"), Phase.STOPPED, "Stopped", "stopped before it started"),
+        (snapshot.control.get("skip"), Phase.SKIPPED, "Skipped", "skipped on request"),
+        (snapshot.is_being_deleted, Phase.STOPPED, "Stopped", "deleted before it started"),
+        (
+            snapshot.left_by,
+            Phase.STOPPED,
+            "PipelineGone",
+            f"it never started: {snapshot.left_by}",
+        ),
+        (
+            _is_restored(snapshot),
+            Phase.STOPPED,
+            "Restored",
+            "restored from a backup without its status: it is not run again",
+        ),
+    )
+    return next((found[1:] for found in ends if found[0]), None)
 
 
 #: Errors that end the run because of an upstream rather than as its own failure.

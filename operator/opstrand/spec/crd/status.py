@@ -94,6 +94,8 @@ def status_schema() -> Schema:
                 **_object(
                     total=_COUNT,
                     concurrency=_COUNT,
+                    summary=_TEXT,
+                    at=_MOMENT,
                     # One letter each: . not created, w waits, r started, s f x k u ended, c reused.
                     states={**_TEXT, "maxLength": 20_000},
                     succeeded=_COUNT,

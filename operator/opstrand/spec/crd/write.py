@@ -93,6 +93,7 @@ def operation_crd() -> Schema:
         _column("Kind", ".status.kind"),
         _column("Phase", ".status.phase"),
         _column("Reason", ".status.reason"),
+        _column("Children", ".status.children.summary"),
         _column("Started", ".status.startedAt", "date"),
         _column("Duration", ".status.duration", "number"),
         _column("Pod", ".status.pod.name", priority=1),

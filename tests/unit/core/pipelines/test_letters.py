@@ -51,6 +51,7 @@ def test_what_is_stored_is_read_again() -> None:
     stored = children.as_dict()
     assert stored == {
         "total": 10,
+        "summary": "7/10",
         "states": "ss.rfukxcw",
         "succeeded": 3,
         "failed": 1,

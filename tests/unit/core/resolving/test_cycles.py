@@ -29,7 +29,7 @@ def run(name: str, asked: dict[str, str], **status: Any) -> dict[str, Any]:
 def check(*runs: dict[str, Any]) -> None:
     """Check the first of these runs of one project."""
 
-    def find(ref: Ref) -> dict[str, Any] | None:
+    def find(ref: Ref, body: Any) -> dict[str, Any] | None:
         wanted = (
             (lambda one: one["metadata"]["name"])
             if ref.kind == "ops"

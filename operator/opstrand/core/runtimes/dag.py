@@ -1,0 +1,329 @@
+"""Advance a frozen run of kind dag: it makes runs of its operations, and ends as they do.
+
+It has no Pod. Its status has a letter for each child, which follows the children's own objects:
+written at once when the phase changes, else after a while, so that a large pipeline costs few
+writes. A child reads from its pipeline that it is to stop. Must not know how an operation runs.
+
+    Starting ──▶ Running ──▶ Succeeded | Failed
+                    ├──▶ Processing        only services are left; they end
+                    └──▶ Stopping ──▶ Stopped (on request) | Failed (a child cannot be created)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from opstrand.core.compiling.prepare import Prepared
+from opstrand.core.lifecycle.actions import Action, Claim, Create, Refusal
+from opstrand.core.lifecycle.admission import Verdict, interpret_refusal
+from opstrand.core.lifecycle.asks import Ask, Children, Get, Known, Pipeline
+from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
+from opstrand.core.lifecycle.transitions import advanced, end
+from opstrand.core.normalize import as_stored
+from opstrand.core.phase import Phase
+from opstrand.core.pipelines import letters
+from opstrand.core.pipelines.children import hand_down, render_child
+from opstrand.core.pipelines.letters import ABSENT, FAILED, PUBLISHED, Child, read_child
+from opstrand.core.pipelines.outline import Outline, read_outline
+from opstrand.core.pipelines.progress import Step, find_end, progress
+from opstrand.core.planning.connections import EMPTY
+from opstrand.core.planning.plan import Plan, compile_plan
+from opstrand.core.pods.volumes import store_path
+from opstrand.core.resolving.resolve import Resolved, restore_value
+from opstrand.core.runtimes.base import Frozen
+from opstrand.errors import SpecError
+from opstrand.types import OperationBody
+
+OPERATION = "Operation"
+#: Runs that one decision creates, at most.
+_MOST_CREATED = 50
+#: Objects that are looked for by one decision, at most, because they are missing.
+_MOST_SOUGHT = 50
+#: Seconds between two writes of letters alone.
+_INTERVAL = 5.0
+#: The reason of Stopping on request; any other one is a failure.
+_ON_REQUEST = "Stopping"
+
+
+class DagRuntime:
+    """A run of kind dag: operations that depend on each other, each a run of its own."""
+
+    kind = "dag"
+    mark = "children"
+
+    def freeze(self, snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Frozen:
+        compiled = prepared.compiled
+        assert compiled is not None
+        plan = _plan(snapshot, prepared, resolved)
+        outline = read_outline(compiled, snapshot.body)
+        # Refuse what no child could be made for before the first one is made.
+        render_child(snapshot.body, outline.graph.ops[0].name, {})
+        children = letters.Children(ABSENT * len(outline.names), concurrency=_read_limit(plan))
+        facts: dict[str, Any] = {"children": children.as_dict()}
+        run = {
+            "environment": plan.environment,
+            "connections": list(plan.connections),
+            "volumes": list(plan.volumes),
+        }
+        cache = plan.extra.get("cache")
+        inherited = hand_down(
+            {
+                "cache": cache,
+                "termination": plan.termination,
+                "plugins": plan.plugins,
+                "queue": plan.queue,
+                "run": run,
+            }
+        )
+        if inherited:
+            facts["inherited"] = inherited
+        return Frozen(plan, facts, requeue_after=0.0, reason="PipelineStarted")
+
+    def asks(self, snapshot: Snapshot) -> tuple[Ask, ...]:
+        if snapshot.phase.is_final:
+            return ()
+        first = (Children(), Pipeline())
+        if not snapshot.answers.keys() >= set(first):
+            return first
+        if isinstance(snapshot.answers[Pipeline()], SpecError):
+            return first
+        seen = _See(snapshot)
+        return (
+            *first,
+            *(Known(OPERATION, seen.outline.names[at]) for at in seen.unrecorded),
+            *(Get(OPERATION, seen.outline.names[at]) for at in seen.missing),
+        )
+
+    def needs_file(self, snapshot: Snapshot) -> bool:
+        return False
+
+    def advance(self, snapshot: Snapshot) -> Decision:
+        problem = snapshot.answers[Pipeline()]
+        if isinstance(problem, SpecError):
+            return end(snapshot, Phase.FAILED, problem.reason, problem.message)
+        return _Advance(_See(snapshot)).decide()
+
+    def clear(self, snapshot: Snapshot) -> Decision:
+        # The children are deleted with their pipeline.
+        return NOTHING
+
+    def refused(self, snapshot: Snapshot, refusal: Refusal) -> Decision | None:
+        verdict = interpret_refusal(refusal)
+        return None if verdict is None else self.end_early(snapshot, verdict)
+
+    def end_early(self, snapshot: Snapshot, verdict: Verdict) -> Decision:
+        if not verdict.phase.is_final:
+            # A quota frees up by itself.
+            return Decision(dict(snapshot.status), requeue_after=verdict.again)
+        return Decision(
+            advanced(snapshot, Phase.STOPPING, verdict.reason, verdict.message), requeue_after=0.0
+        )
+
+
+def _plan(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Plan:
+    """Render what the pipeline itself has: its policies, and what it hands down."""
+    assert prepared.compiled is not None
+    kept = restore_value(
+        prepared.compiled, as_stored(dict(resolved.inputs)), as_stored(dict(resolved.outputs))
+    )
+    catalog = snapshot.catalog or EMPTY
+    return compile_plan(
+        prepared.compiled,
+        kept,
+        prepared.identity,
+        catalog.schemas if catalog.is_given else None,
+        store_path=store_path(catalog),
+        evaluate=snapshot.evaluate,
+    )
+
+
+def _read_limit(plan: Plan) -> int | None:
+    """Return `run.concurrency`, which may come from a template."""
+    value = plan.extra.get("concurrency")
+    if value is None:
+        return None
+    try:
+        limit = int(str(value))
+    except ValueError:
+        limit = 0
+    if limit < 1:
+        raise SpecError(
+            "InvalidSpec", f"expected a number of at least 1, found {value!r}", "run.concurrency"
+        )
+    return limit
+
+
+@dataclass(frozen=True)
+class _See:
+    """A snapshot of a pipeline with its children by their index in the file."""
+
+    snapshot: Snapshot
+
+    @cached_property
+    def outline(self) -> Outline:
+        found: Outline = self.snapshot.answers[Pipeline()]
+        return found
+
+    @cached_property
+    def children(self) -> letters.Children:
+        """The children as the status has them."""
+        return letters.read_children(self.snapshot.status, len(self.outline.names))
+
+    @cached_property
+    def bodies(self) -> Mapping[int, OperationBody]:
+        """The known objects that have a child's name and name this run as their controller."""
+        index = {name: at for at, name in enumerate(self.outline.names)}
+        found: tuple[OperationBody, ...] = self.snapshot.answers[Children()]
+        by_name = ((index.get(body["metadata"]["name"]), body) for body in found)
+        return {at: body for at, body in by_name if at is not None}
+
+    @cached_property
+    def unrecorded(self) -> list[int]:
+        """The objects of children that no written letter tells of."""
+        return [at for at in self.bodies if self.children.states[at] == ABSENT]
+
+    @cached_property
+    def unknown(self) -> list[int]:
+        """The objects of which it is not known that this run asked for them."""
+        return [at for at in self.unrecorded if not self._is_own(at)]
+
+    def _is_own(self, at: int) -> bool:
+        known = self.snapshot.answers[Known(OPERATION, self.outline.names[at])]
+        return bool(known.own_uid == self.bodies[at]["metadata"]["uid"])
+
+    @cached_property
+    def missing(self) -> list[int]:
+        """The children that exist by the status, and that are not known."""
+        alive = (
+            at
+            for at, letter in enumerate(self.children.states)
+            if letter != ABSENT and letter not in PUBLISHED and at not in self.bodies
+        )
+        return [at for at, _ in zip(alive, range(_MOST_SOUGHT), strict=False)]
+
+    @property
+    def gone(self) -> frozenset[int]:
+        """The children that a request did not find."""
+        sightings = {at: self._sight(at) for at in self.missing}
+        return frozenset(at for at, uid in sightings.items() if not uid)
+
+    def _sight(self, at: int) -> str:
+        return str(self.snapshot.answers[Get(OPERATION, self.outline.names[at])].uid)
+
+    @cached_property
+    def seen(self) -> dict[int, Child]:
+        return {at: read_child(body) for at, body in self.bodies.items() if at not in self.unknown}
+
+
+@dataclass(frozen=True)
+class _Advance:
+    """One decision about a pipeline."""
+
+    see: _See
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.see.snapshot
+
+    def decide(self) -> Decision:
+        snapshot, see = self.snapshot, self.see
+        is_ending = snapshot.is_to_stop or snapshot.is_being_deleted
+        step = progress(
+            see.outline.graph,
+            see.children,
+            see.seen,
+            gone=see.gone,
+            concurrency=see.children.concurrency or snapshot.settings.pipeline_concurrency,
+            most=_MOST_CREATED,
+            is_stopping=is_ending,
+            is_leaving=snapshot.phase is Phase.PROCESSING,
+        )
+        step = replace(step, children=self._with_failures(step.children))
+        if step.is_over:
+            return self._end(step.children)
+        if is_ending and snapshot.phase is not Phase.STOPPING:
+            message = "stop requested: its operations are stopped"
+            return self._write(step, Phase.STOPPING, _ON_REQUEST, message)
+        if step.leave and snapshot.phase is Phase.RUNNING:
+            message = "only services are left: they are stopped"
+            return self._write(step, Phase.PROCESSING, "ServicesLeft", message)
+        if snapshot.phase is Phase.STARTING:
+            return self._write(step, Phase.RUNNING, "PipelineRunning", "")
+        return self._keep(step)
+
+    def _with_failures(self, children: letters.Children) -> letters.Children:
+        """Add the messages of the children that failed since the last write."""
+        names = self.see.outline.graph.ops
+        new = [
+            letters.read_failure(names[at].name, self.see.bodies[at])
+            for at, letter in enumerate(children.states)
+            if letter == FAILED and self.see.children.states[at] != FAILED and at in self.see.bodies
+        ]
+        return children.with_failures(new)
+
+    def _end(self, children: letters.Children) -> Decision:
+        status = self.snapshot.status
+        reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
+        is_stopping = self.snapshot.phase is Phase.STOPPING
+        if is_stopping and reason != _ON_REQUEST:
+            phase = Phase.STOPPED if reason == "NamespaceTerminating" else Phase.FAILED
+        else:
+            is_stopping = is_stopping or self.snapshot.is_to_stop or self.snapshot.is_being_deleted
+            found = find_end(children, is_stopping=is_stopping)
+            phase, reason, message = found.phase, found.reason, found.message
+        over = end(self.snapshot, phase, reason, message)
+        return Decision({**(over.status or {}), "children": children.as_dict()}, freeze=True)
+
+    def _write(self, step: Step, phase: Phase, reason: str, message: str) -> Decision:
+        facts: dict[str, Any] = {"children": step.children.as_dict()}
+        facts["startedAt"] = self.snapshot.status.get("startedAt") or self.snapshot.stamp
+        status = advanced(self.snapshot, phase, reason, message, **facts)
+        return Decision(status, self._make(step), freeze=True, requeue_after=self._again(step))
+
+    def _keep(self, step: Step) -> Decision:
+        """Write letters alone, unless that was done a moment ago or there is nothing new."""
+        actions, again = self._make(step), self._again(step)
+        before = self.see.children
+        if step.children == before:
+            return Decision(None, actions, requeue_after=again)
+        left = self.snapshot.left(self._written_at, _INTERVAL) if self._written_at else 0.0
+        if left > 0 and not self.see.gone:
+            soon = left if again is None else min(again, left)
+            return Decision(None, actions, requeue_after=soon)
+        status = {
+            **self.snapshot.status,
+            "children": {**step.children.as_dict(), "at": self.snapshot.stamp},
+        }
+        return Decision(status, actions, freeze=True, requeue_after=again)
+
+    @property
+    def _written_at(self) -> str:
+        stored: Mapping[str, Any] = self.snapshot.status.get("children") or {}
+        return str(stored.get("at") or self.snapshot.last_step or "")
+
+    def _again(self, step: Step) -> float | None:
+        """Return when to look again: at once if more could be created, else to write letters."""
+        if len(step.start) == _MOST_CREATED or self.see.unknown:
+            return 0.0
+        return _INTERVAL if step.start else None
+
+    def _make(self, step: Step) -> tuple[Action, ...]:
+        """Return the actions that create children, and that settle whose the unknown ones are."""
+        unknown = set(self.see.unknown)
+        specs = self.see.outline.read_specs((*step.start, *unknown))
+        claims = [Claim(self._render(at, specs[at], step), exact=True) for at in sorted(unknown)]
+        made = [Create(self._render(at, specs[at], step)) for at in step.start if at not in unknown]
+        return (*claims, *made)
+
+    def _render(self, at: int, spec: Mapping[str, Any], step: Step) -> dict[str, Any]:
+        op, states = self.see.outline.graph.ops[at], step.children.states
+        without_run = {
+            self.see.outline.graph.ops[one].name: PUBLISHED[states[one]]
+            for one in op.refs
+            if states[one] in PUBLISHED and one not in self.see.bodies
+        }
+        inherited = self.snapshot.status.get("inherited")
+        return render_child(self.snapshot.body, op.name, spec, inherited, without_run)
