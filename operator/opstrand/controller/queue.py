@@ -99,7 +99,6 @@ class Queue:
             if key in self._running:
                 # The first lane is reconciling this key: its outcome decides whether the key is
                 # parked again.
-                self._again.add(key)
                 continue
             self._apart[key[0]] += 1
             self._start(key, self._reconcile_parked, is_apart=True)

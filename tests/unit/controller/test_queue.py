@@ -253,3 +253,16 @@ async def test_a_parked_run_in_trouble_is_tried_again_from_the_start() -> None:
     queue.add(A)
     await asyncio.sleep(0.1)
     assert (reconcile.calls, parked.calls) == ([A, A], [A, A])
+
+
+@in_leaps
+async def test_one_that_changes_while_it_is_parked_comes_to_its_lane() -> None:
+    """The event must not send it back to the first lane again and again."""
+    reconcile, parked = Recorder(*[Outcome(parked=True)] * 100, pause=0.01), Recorder()
+    queue = Queue(reconcile, concurrency=1, reconcile_parked=parked)
+    queue.start()
+    queue.add(A)
+    await asyncio.sleep(0.005)
+    queue.add(A)
+    await asyncio.sleep(0.1)
+    assert (reconcile.calls, parked.calls, queue.depth) == ([A, A], [A], 0)
