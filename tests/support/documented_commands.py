@@ -105,6 +105,12 @@ COMMANDS: dict[str, Here | By | Not] = {
     "opstrand ls --local --since 1h": HERE,
     "opstrand get --local @latest -o jsonpath={.status.phase}": HERE,
     "opstrand rm --local --completed -y": HERE,
+    "opstrand run --local docs/examples/train.yaml --name slow -P rate=0.1": HERE,
+    "opstrand run --local docs/examples/train.yaml --name fast -P rate=0.5": HERE,
+    'opstrand logs --local slow fast --grep "step 2"': HERE,
+    "opstrand diff --local slow fast || true": HERE,
+    "opstrand cp --local fast:. .": By("tests/cli/test_run_content.py", '"two:", "."'),
+    "opstrand get --local slow fast -o wide": HERE,
     "make demo": HERE,
     # commands in a cluster
     "opstrand run -f docs/examples/train.yaml --name train -l": By(

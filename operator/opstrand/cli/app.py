@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from opstrand.cli.command import GROUP, is_fancy
+from opstrand.cli.configuration import apply_settings
 from opstrand.cli.errors import CliError, ExitCode, Explanation, explain
 from opstrand.cli.output.console import drop_unread, open_streams, say, show_explanation
 from opstrand.errors import PlatformError, SpecError
@@ -24,6 +25,7 @@ from opstrand.errors import PlatformError, SpecError
 #: Command -> its line in the list. The function of that name (`_` for `-`) in `cli.commands.NAME`
 #: has the same first sentence: a test compares them.
 COMMANDS: dict[str, str] = {
+    "init": "Write a first polyaxonfile.",
     "check": "Validate polyaxonfiles: every error with its file and line.",
     "render": "Show what a file would become, without a cluster.",
     "run": "Run a polyaxonfile, in a cluster or as a process here.",
@@ -32,15 +34,20 @@ COMMANDS: dict[str, str] = {
     "get": "Show one run: its times, values, Pod, and what it waits for.",
     "logs": "Show what a run's program wrote.",
     "port-forward": "Reach the ports of a service from here.",
+    "exec": "Execute a command in the container of a running run.",
+    "cp": "Copy a file or folder of a run here.",
+    "top": "Show the processors and memory that runs use now.",
     "wait": "Wait until runs have ended.",
     "stop": "Stop runs.",
     "approve": "Approve runs that wait for it.",
     "skip": "Skip runs that have not started.",
     "rm": "Delete runs.",
     "lineage": "Show which runs a run took values from, and which from it.",
+    "diff": "Show what differs between two runs or files.",
     "components": "List, show and apply components of the hub.",
     "explain": "Say what a field of the polyaxonfile accepts.",
     "doctor": "Look for what is wrong with the cluster's installation.",
+    "config": "Show and set defaults, and where each comes from.",
     "version": "Show the version.",
     "completion": "Print the completion script of a shell.",
 }
@@ -190,7 +197,9 @@ def run_app(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        return _finish(make_app().main(args=arguments, prog_name="opstrand", standalone_mode=False))
+        apply_settings()
+        name = _find_name()
+        return _finish(make_app().main(args=arguments, prog_name=name, standalone_mode=False))
     except (click.exceptions.Abort, KeyboardInterrupt):
         return _complain(["interrupted"], ExitCode.INTERRUPTED)
     except click.ClickException as error:
@@ -201,6 +210,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _give_up(error)
     except Exception as error:
         return _confess(error)
+
+
+def _find_name() -> str:
+    """Return how the user calls this: kubectl runs the same program as its plugin."""
+    is_plugin = os.path.basename(sys.argv[0]).startswith("kubectl")
+    return "kubectl opstrand" if is_plugin else "opstrand"
 
 
 def _describe_usage(error: click.ClickException) -> list[str]:

@@ -77,7 +77,12 @@ _CLUSTER = (
         metavar="NAMESPACE",
         help="Namespace, which is the project. [default: the context's]",
     ),
-    click.option("--context", metavar="NAME", help="Context of the kubeconfig."),
+    click.option(
+        "--context",
+        envvar="OPSTRAND_CONTEXT",
+        metavar="NAME",
+        help="Context of the kubeconfig.",
+    ),
     click.option(
         "--kubeconfig", metavar="FILE", help="Kubeconfig. [default: $KUBECONFIG, ~/.kube/config]"
     ),

@@ -141,7 +141,8 @@ class KubeApi:
         metadata = found["metadata"]
         return Page(
             [_as_object(item, resource) for item in found["items"]],
-            metadata["resourceVersion"],
+            # What is measured at each request, such as metrics, has no version.
+            metadata.get("resourceVersion") or "",
             metadata.get("continue") or "",
         )
 

@@ -42,7 +42,7 @@ async def explain_no_log(
 ) -> CliError:
     """Return the error for a Pod that has no log of this container."""
     name, status = body["metadata"]["name"], read_status(body)
-    known = await _list_containers(api, body["metadata"]["namespace"], pod)
+    known = await list_containers(api, body["metadata"]["namespace"], pod)
     if known and container not in known:
         return CliError(
             f"--container {container!r}: the Pod of {name} has no such container"
@@ -76,11 +76,16 @@ def _waiting(body: Body, target: Target) -> str:
     return f"{target.command('logs', '-f', name, project=project)} waits for it."
 
 
-async def _list_containers(api: KubeApi, namespace: str, pod: str) -> list[str]:
-    """Return the containers of a Pod, main first; none if they cannot be read."""
+async def list_containers(
+    api: KubeApi, namespace: str, pod: str, *, in_order: bool = False
+) -> list[str]:
+    """Return the containers of a Pod, main first, or `in_order` of their start; none if they cannot
+    be read.
+    """
     try:
         spec = (await api.get(PODS, namespace, pod)).get("spec") or {}
     except ApiError:
         return []
-    listed = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    main, init = spec.get("containers") or (), spec.get("initContainers") or ()
+    listed = [*init, *main] if in_order else [*main, *init]
     return [str(one["name"]) for one in listed]

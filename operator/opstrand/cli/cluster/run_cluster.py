@@ -12,7 +12,7 @@ from opstrand.cli.cluster.follow import follow_run
 from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
 from opstrand.cli.errors import CliError, is_kind_unknown
 from opstrand.cli.options import Target
-from opstrand.cli.output.console import say
+from opstrand.cli.output.console import say, show_bytes
 from opstrand.cli.output.progress import Reporter
 from opstrand.cli.output.spinner import LiveLine
 from opstrand.kube.errors import AlreadyExists, NotFound
@@ -57,14 +57,15 @@ async def watch_run(
     logs: bool,
     every_change: bool,
     seconds: float | None,
+    show_line: Callable[[bytes], None] = show_bytes,
 ) -> Manifest:
-    """Follow the run and return its final body.
+    """Follow the run and return its final body; `show_line` shows each line of its log.
 
     After an interrupt the run goes on: prints how to come back to it, and raises Interrupted.
     """
     name = body["metadata"]["name"]
     async with LiveLine() as live:
-        reporter = Reporter(live, target, every_change=every_change)
+        reporter = Reporter(live, target, every_change=every_change, show_line=show_line)
         early = EarlyLook(cluster.api, reporter.change)
         looking = asyncio.create_task(early.keep_looking(), name="early look")
         work = follow_run(

@@ -112,7 +112,7 @@ async def _watch(target: Target, names: tuple[str, ...], output: str) -> int:
     from opstrand.cli.bulk import find_all
     from opstrand.cli.cluster.waiting import wait_bounded
     from opstrand.cli.output.describe import describe_run
-    from opstrand.cli.output.progress import exit_code
+    from opstrand.cli.output.progress import exit_code, worst_of
     from opstrand.cli.output.screen import watch_view
     from opstrand.cli.runs import open_runs
     from opstrand.core.phase import parse_phase
@@ -141,4 +141,4 @@ async def _watch(target: Target, names: tuple[str, ...], output: str) -> int:
             return worst
         uids = [str(body["metadata"]["uid"]) for _, body in pairs]
         await wait_bounded(watch_view(views(runs, uids), draw, is_last=is_last), seconds=None)
-    return max(worst, *(exit_code(body) for body in last))
+    return max(worst, worst_of([exit_code(body) for body in last]))

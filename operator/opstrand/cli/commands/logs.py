@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -10,8 +13,9 @@ import click
 from opstrand.cli.cluster.lookup import choose_attempt
 from opstrand.cli.command import command, execute
 from opstrand.cli.errors import CliError, ExitCode
-from opstrand.cli.options import Target, local_or_cluster_options
-from opstrand.cli.output.console import say, show_bytes
+from opstrand.cli.options import Duration, Target, local_or_cluster_options
+from opstrand.cli.output.console import say
+from opstrand.cli.output.log_lines import LineSink
 from opstrand.core.names import MAIN_CONTAINER, container_name
 from opstrand.core.recorded import read_status
 
@@ -28,12 +32,33 @@ class _Wish:
     tail: int | None
     timestamps: bool
     container: str
+    every_container: bool
     attempt: int | None
+    #: Seconds.
+    since: float | None
+    pattern: re.Pattern[bytes] | None
+    has_prefix: bool
+
+    @property
+    def is_part(self) -> bool:
+        """Whether less than the whole log of the main container is asked for."""
+        return (
+            self.timestamps
+            or self.tail is not None
+            or self.since is not None
+            or self.container != MAIN_CONTAINER
+            or self.every_container
+            or self.attempt is not None
+        )
+
+    def sink(self, body: Any, number: int, container: str = "") -> LineSink:
+        name = body["metadata"]["name"] + (f"/{container}" if container else "")
+        return LineSink(name if self.has_prefix or container else "", number, self.pattern)
 
 
 @command
 @local_or_cluster_options
-@click.argument("run")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "-f",
     "--follow",
@@ -41,7 +66,14 @@ class _Wish:
     help="Go on to the run's end, through all attempts; the exit code is then the run's.",
 )
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@click.option("--since", type=Duration(), metavar="TIME", help="Only lines of this time (5m).")
+@click.option(
+    "--grep", metavar="TEXT", help="Only lines in which this regular expression is found."
+)
 @click.option("--timestamps", is_flag=True, help="The time of each line before it.")
+@click.option(
+    "--prefix", is_flag=True, help="The run before each line. [default: for several runs]"
+)
 @click.option(
     "-c",
     "--container",
@@ -49,6 +81,9 @@ class _Wish:
     show_default=True,
     metavar="NAME",
     help="Container of the Pod.",
+)
+@click.option(
+    "--all-containers", "every_container", is_flag=True, help="Every container, init steps too."
 )
 @click.option(
     "--attempt",
@@ -59,96 +94,190 @@ class _Wish:
 @click.option("--previous", is_flag=True, help="The log of the attempt before the newest.")
 def logs(
     target: Target,
-    run: str,
+    runs: tuple[str, ...],
     follow: bool,
     tail: int | None,
+    since: float | None,
+    grep: str | None,
     timestamps: bool,
+    prefix: bool,
     container: str,
+    every_container: bool,
     attempt: int | None,
     previous: bool,
 ) -> int:
     """Show what a run's program wrote.
 
-    RUN is a name, as `-o name` prints it too, a uuid, or a prefix of either.
+    RUN is a name, as `-o name` prints it too, a uuid, a prefix of either, or @latest. Lines of
+    several runs have their run before them.
     """
-    container = container_name(container)
-    if follow and (
-        timestamps
-        or tail is not None
-        or container != MAIN_CONTAINER
-        or attempt is not None
-        or previous
-    ):
-        raise CliError(
-            "-f shows the whole log of the main container: leave out --tail, --timestamps, "
-            "--container, --attempt and --previous"
-        )
     if previous and attempt is not None:
         raise CliError("--previous and --attempt both name an attempt: leave one of them out")
-    wish = _Wish(tail, timestamps, container, -1 if previous else attempt)
-    if target.is_local:
-        return _show_here(run, target, wish, follow=follow)
-    return execute(_show(run, target, follow, wish))
+    wish = _Wish(
+        tail,
+        timestamps,
+        container_name(container),
+        every_container,
+        -1 if previous else attempt,
+        since,
+        _parse_pattern(grep),
+        prefix or len(runs) > 1,
+    )
+    _check(target, wish, follow=follow)
+    return execute((_follow if follow else _show)(target, runs, wish))
 
 
-def _show_here(run: str, target: Target, wish: _Wish, *, follow: bool) -> int:
-    from opstrand.cli.local_logs import follow_record, show_record
-    from opstrand.cli.local_runs import find_record
+def _parse_pattern(text: str | None) -> re.Pattern[bytes] | None:
+    try:
+        return None if text is None else re.compile(text.encode())
+    except re.error as error:
+        raise CliError(f"--grep {text!r} is no regular expression: {error}") from None
 
-    if wish.container != MAIN_CONTAINER:
+
+def _check(target: Target, wish: _Wish, *, follow: bool) -> None:
+    if follow and wish.is_part:
+        raise CliError(
+            "-f shows the whole log of the main container: leave out --tail, --since, "
+            "--timestamps, --container, --all-containers, --attempt and --previous"
+        )
+    if wish.every_container and wish.container != MAIN_CONTAINER:
+        raise CliError("--container and --all-containers contradict each other")
+    if target.is_local and wish.container != MAIN_CONTAINER:
         raise CliError(
             f"--container {wish.container!r}: a local run is one process, and has the log of "
             f"{MAIN_CONTAINER!r} only"
         )
-    body = find_record(run, target.project)
-    if follow:
-        return follow_record(body, target)
-    show_record(body, target, attempt=wish.attempt, tail=wish.tail, timestamps=wish.timestamps)
-    return ExitCode.SUCCEEDED
 
 
-async def _show(run: str, target: Target, follow: bool, wish: _Wish) -> int:
-    from opstrand.cli.cluster.connection import open_cluster
+async def _show(target: Target, names: tuple[str, ...], wish: _Wish) -> int:
+    from opstrand.cli.bulk import find_all
+    from opstrand.cli.errors import explain
+    from opstrand.cli.output.console import show_explanation
+    from opstrand.cli.runs import open_runs
+    from opstrand.errors import PlatformError
 
-    async with open_cluster(target) as cluster:
-        async with cluster.waiting():
-            body = await cluster.find(run)
-        if follow:
-            return await _follow(cluster, body, target)
-        await _read(cluster.api, body, wish, target)
-        return ExitCode.SUCCEEDED
+    async with open_runs(target) as runs:
+        found, worst = await find_all(runs, names)
+        for number, (_, body) in enumerate(found):
+            try:
+                if target.is_local:
+                    _show_here(body, target, wish, number)
+                else:
+                    await _read(runs.api, body, wish, target, number)  # type: ignore[attr-defined]
+            except (CliError, PlatformError) as error:
+                worst = max(worst, show_explanation(explain(error)))
+    return worst
 
 
-async def _follow(cluster: Any, body: Any, target: Target) -> int:
+def _show_here(body: Any, target: Target, wish: _Wish, number: int) -> None:
+    from opstrand.cli.local_logs import show_record
+
+    since = datetime.now(UTC) - timedelta(seconds=wish.since or 0)
+    show_record(
+        body,
+        target,
+        wish.sink(body, number),
+        attempt=wish.attempt,
+        tail=wish.tail,
+        timestamps=wish.timestamps,
+        since=since.isoformat() if wish.since else "",
+    )
+
+
+async def _follow(target: Target, names: tuple[str, ...], wish: _Wish) -> int:
+    """Follow all runs at once to their ends; return the worst exit code."""
+    from opstrand.cli.bulk import find_all
+    from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
+    from opstrand.cli.output.progress import report_end, worst_of
+    from opstrand.cli.runs import open_runs
+
+    async with open_runs(target) as runs:
+        found, worst = await find_all(runs, names)
+        bodies = [body for _, body in found]
+        if len(bodies) == 1 and not target.is_local:
+            code = await _follow_one(runs, bodies[0], target, wish)
+            return max(worst, code)
+        try:
+            finals = await wait_bounded(_follow_all(runs, bodies, target, wish), seconds=None)
+        except Interrupted as error:
+            line = target.command("logs", "-f", *names, project=runs.project)
+            runs_go_on = "the run goes on" if len(bodies) == 1 else "the runs go on"
+            say(f"{error.word}; {runs_go_on}. To come back to it:")
+            say(f"  {line}")
+            return error.code
+    codes = [report_end(final, target) for final in finals]
+    return max(worst, worst_of(codes)) if codes else worst
+
+
+async def _follow_one(cluster: Any, body: Any, target: Target, wish: _Wish) -> int:
     from opstrand.cli.cluster.run_cluster import watch_run
     from opstrand.cli.cluster.waiting import Interrupted
     from opstrand.cli.output.progress import report_end
 
     try:
-        final = await watch_run(cluster, body, target, logs=True, every_change=False, seconds=None)
+        final = await watch_run(
+            cluster,
+            body,
+            target,
+            logs=True,
+            every_change=False,
+            seconds=None,
+            show_line=wish.sink(body, 0).show,
+        )
         return report_end(final, target)
     except Interrupted as error:
         return error.code
 
 
-async def _read(api: Any, body: Any, wish: _Wish, target: Target) -> None:
+async def _follow_all(
+    runs: Any, bodies: Sequence[Any], target: Target, wish: _Wish
+) -> Sequence[Any]:
+    import asyncio
+
+    from opstrand.cli.cluster.follow import follow_run
+    from opstrand.cli.local_logs import follow_record
+
+    sinks = [wish.sink(body, number) for number, body in enumerate(bodies)]
+    if target.is_local:
+        work = [follow_record(body, sink.show) for body, sink in zip(bodies, sinks, strict=True)]
+    else:
+        work = [
+            follow_run(runs.api, body, on_change=lambda _: None, on_line=sink.show)
+            for body, sink in zip(bodies, sinks, strict=True)
+        ]
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _read(api: Any, body: Any, wish: _Wish, target: Target, number: int) -> None:
     """Show the log as it is now. Raises CliError if there is none yet, or if it is gone."""
-    from opstrand.cli.cluster.missing_log import explain_no_log, explain_no_pod
+    from opstrand.cli.cluster.missing_log import explain_no_log, explain_no_pod, list_containers
     from opstrand.core.names import attempt_pod
     from opstrand.kube.errors import Invalid, NotFound
 
     name, status = body["metadata"]["name"], read_status(body)
-    number = choose_attempt(body, wish.attempt)
-    pod = attempt_pod(status, number)
+    namespace = body["metadata"]["namespace"]
+    pod = attempt_pod(status, choose_attempt(body, wish.attempt))
     if not pod:
         raise explain_no_pod(body, target)
-    query = {
+    query: dict[str, Any] = {
         "tailLines": wish.tail,
         "timestamps": wish.timestamps or None,
-        "container": wish.container,
+        "sinceSeconds": None if wish.since is None else max(round(wish.since), 1),
     }
     try:
-        await _print_lines(api, body["metadata"]["namespace"], pod, query)
+        if wish.every_container:
+            for container in await list_containers(api, namespace, pod, in_order=True):
+                sink = wish.sink(body, number, container)
+                await _read_if_there(api, namespace, pod, {**query, "container": container}, sink)
+            return
+        query["container"] = wish.container
+        await _print_lines(api, namespace, pod, query, wish.sink(body, number))
     except NotFound:
         raise CliError(
             f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND
@@ -157,7 +286,21 @@ async def _read(api: Any, body: Any, wish: _Wish, target: Target) -> None:
         raise await explain_no_log(api, body, pod, wish.container, target, error.words) from None
 
 
-async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]) -> None:
+async def _read_if_there(
+    api: Any, namespace: str, pod: str, query: dict[str, Any], sink: LineSink
+) -> None:
+    """Print the log of one of several containers; one that has not started has none."""
+    from opstrand.kube.errors import Invalid
+
+    try:
+        await _print_lines(api, namespace, pod, query, sink)
+    except Invalid as error:
+        say(f"({query['container']}: {error.words})", "dim")
+
+
+async def _print_lines(
+    api: Any, namespace: str, pod: str, query: dict[str, Any], sink: LineSink
+) -> None:
     """Print the lines. Always ask for times, because the first one shows whether the log is cut."""
     from opstrand.cli.cluster.follow import split_line
 
@@ -165,8 +308,8 @@ async def _print_lines(api: Any, namespace: str, pod: str, query: dict[str, Any]
     async for line in api.read_log_lines(namespace, pod, **{**query, "timestamps": True}):
         at, text = split_line(line)
         begins, size = begins or at, size + len(line)
-        show_bytes(line if query["timestamps"] else text)
-    if size >= _LONG and query["tailLines"] is None:
+        sink.show(line if query["timestamps"] else text)
+    if size >= _LONG and query["tailLines"] is None and query["sinceSeconds"] is None:
         await _say_what_is_gone(api, namespace, pod, query["container"], begins)
 
 

@@ -7,12 +7,8 @@ from typing import Any
 import click
 
 from opstrand.cli.command import command, execute
-from opstrand.cli.errors import ExitCode
 from opstrand.cli.options import Target, local_or_cluster_options, timeout_option
 from opstrand.cli.output.console import say
-
-#: Of several runs the worst end decides the exit code.
-_WORST = (ExitCode.FAILED, ExitCode.STOPPED, ExitCode.SUCCEEDED)
 
 #: Seconds between two reads of local runs.
 _LOOK = 0.1
@@ -64,10 +60,9 @@ async def _watch_records(bodies: list[Any]) -> list[Any]:
 
 
 def _report_all(finals: list[Any], target: Target) -> int:
-    from opstrand.cli.output.progress import report_end
+    from opstrand.cli.output.progress import report_end, worst_of
 
-    codes = {report_end(final, target) for final in finals}
-    return next(code for code in _WORST if code in codes)
+    return worst_of([report_end(final, target) for final in finals])
 
 
 async def _wait(target: Target, runs: tuple[str, ...], seconds: float | None) -> int:

@@ -5,6 +5,8 @@ Owns the text on stderr. Must not wait for anything.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 from opstrand.cli.errors import ExitCode
 from opstrand.cli.options import Target
 from opstrand.cli.output.console import say, show_bytes
@@ -31,6 +33,15 @@ _CODES = {
 }
 
 
+#: Of several runs the worst end decides the exit code.
+_WORST = (ExitCode.FAILED, ExitCode.STOPPED, ExitCode.SUCCEEDED)
+
+
+def worst_of(codes: Collection[ExitCode]) -> ExitCode:
+    """Return the exit code for several runs that have ended."""
+    return next(code for code in _WORST if code in codes)
+
+
 def exit_code(body: Body) -> ExitCode:
     """Return the exit code for the phase of a run that has ended."""
     return _CODES[parse_phase(read_status(body))]
@@ -42,7 +53,15 @@ class Reporter:
     `every_change`: each phase; otherwise only what the user must know.
     """
 
-    def __init__(self, live: LiveLine, target: Target, *, every_change: bool) -> None:
+    def __init__(
+        self,
+        live: LiveLine,
+        target: Target,
+        *,
+        every_change: bool,
+        show_line: Callable[[bytes], None] = show_bytes,
+    ) -> None:
+        self._show_line = show_line
         self._live = live
         self._target = target
         self._every_change = every_change
@@ -68,7 +87,7 @@ class Reporter:
     def line(self, line: bytes) -> None:
         """Show one line of the program as it is."""
         self._live.hide()
-        show_bytes(line)
+        self._show_line(line)
 
 
 def _is_trouble(status: RunStatus, phase: Phase) -> bool:
