@@ -22,7 +22,8 @@ from opstrand.cli.output.table import as_table
 def config() -> None:
     """Show and set defaults, and where each comes from.
 
-    They are the namespace, the context, and where files are. An option wins over the environment, which wins over the file, which wins over the kubeconfig.
+    They are the namespace, the context, and where files are. An option wins over the environment,
+    which wins over the file, which wins over the kubeconfig.
     """
 
 

@@ -26,7 +26,8 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 def diff(target: Target, a: str, b: str, around: int) -> int:
     """Show what differs between two runs or files.
 
-    Of runs it compares the files, inputs and outputs. A and B are runs, or files. The exit code is 0 if nothing differs, and 1 if something does.
+    Of runs it compares the files, inputs and outputs. The exit code is 0 if nothing differs, and 1
+    if something does.
     """
     first, second = execute(_read_both(target, (a, b)))
     lines = list(_compare(first, second, (a, b), around))
