@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from opstrand.controller.cache import WATCHED
@@ -75,7 +75,7 @@ async def apply(
             current = world.cache.operation(key)
             if current is None:
                 return Applied()
-            after = replace(snapshot, body=current)
+            after = snapshot.changed(body=current)
             consequence = decide_refusal(after, Refusal(_CAUSES[type(refusal)], refusal.words))
             if consequence is None:
                 # The operator lacks the rights: that is not about the run.

@@ -71,7 +71,7 @@ class Cache:
     def is_final(self, key: Key) -> bool:
         """Whether the run has ended or does not exist."""
         body = self.operation(key)
-        return body is None or parse_phase(read_status(body)).is_final
+        return body is None or parse_phase(body.get("status")).is_final
 
     def component(self, namespace: str, name: str) -> Manifest | None:
         return self._objects[COMPONENTS].get((namespace, name))
@@ -291,7 +291,7 @@ class Cache:
 
     def _controlled(self, body: Mapping[str, Any]) -> set[Key]:
         """The children of a run that ends or is being deleted: they end with it."""
-        metadata, phase = body["metadata"], parse_phase(read_status(body))
+        metadata, phase = body["metadata"], parse_phase(body.get("status"))
         is_ending = phase.is_final or phase in _ENDING or "deletionTimestamp" in metadata
         known = self._children.get((metadata["namespace"], metadata["uid"]))
         return set(known) if known and is_ending else set()

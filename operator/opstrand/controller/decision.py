@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from opstrand.controller.decision_job import MODULE as JOB
@@ -57,12 +56,12 @@ def decide_here(gathered: Gathered, key: Key, world: World) -> Decision:
 
 def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
     prepared = _prepare(snapshot.body, key, world)
-    snapshot = replace(snapshot, prepared=prepared, evaluate=put_off)
+    snapshot = snapshot.changed(prepared=prepared, evaluate=put_off)
     if snapshot.is_frozen or isinstance(prepared, SpecError):
         return snapshot
     if prepared.compiled is None:
         near = suggest_component(snapshot, prepared.missing_component, world.cache)
-        return replace(snapshot, near=near)
+        return snapshot.changed(near=near)
     if prepared.compiled.joins:
         raise NeedsWorker
     bodies = find_upstream(key, prepared.refs, world)
@@ -74,9 +73,7 @@ def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
         ref: None if body is None else read_upstream(body, world.settings, *places)
         for ref, body in bodies.items()
     }
-    return replace(
-        snapshot, upstream=upstream, near=suggest_upstream(snapshot, bodies, world.cache)
-    )
+    return snapshot.changed(upstream=upstream, near=suggest_upstream(snapshot, bodies, world.cache))
 
 
 def _prepare(body: Mapping[str, Any], key: Key, world: World) -> Prepared | SpecError:
@@ -106,7 +103,7 @@ async def decide_apart(gathered: Gathered, key: Key, world: World) -> Decision:
     try:
         return await _decide_in_steps(snapshot, key, world)
     except SpecError as error:
-        return decide(replace(snapshot, prepared=error))
+        return decide(snapshot.changed(prepared=error))
 
 
 async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decision:

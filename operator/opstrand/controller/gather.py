@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
@@ -99,13 +99,13 @@ async def gather(key: Key, *, world: World, now: datetime) -> Gathered | None:
         return None
     snapshot = Snapshot(body, _NOT_PREPARED, now, world.settings, refuse)
     if world.stopwatch is not None:
-        snapshot = replace(snapshot, measure=world.stopwatch.look(key, snapshot.times, now))
+        snapshot = snapshot.changed(measure=world.stopwatch.look(key, snapshot.times, now))
     while asks := list_asks(snapshot):
         answers = {ask: await _answer(ask, key, snapshot, world) for ask in asks}
-        snapshot = replace(snapshot, answers={**snapshot.answers, **answers})
+        snapshot = snapshot.changed(answers={**snapshot.answers, **answers})
     if not needs_file(snapshot):
         return Gathered(snapshot)
-    return Gathered(replace(snapshot, catalog=world.read_catalog()), is_file_needed=True)
+    return Gathered(snapshot.changed(catalog=world.read_catalog()), is_file_needed=True)
 
 
 async def _answer(ask: Ask, key: Key, snapshot: Snapshot, world: World) -> Any:

@@ -15,7 +15,6 @@ Must not execute anything.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from opstrand.core import names
 from opstrand.core.lifecycle.actions import Refusal
@@ -57,7 +56,7 @@ def needs_file(snapshot: Snapshot) -> bool:
 
 def decide(snapshot: Snapshot) -> Decision:
     """Decide what to do about this run now. All rendering for one decision shares one budget."""
-    snapshot = replace(snapshot, evaluate=metered(snapshot.evaluate))
+    snapshot = snapshot.changed(evaluate=metered(snapshot.evaluate))
     if snapshot.phase.is_final:
         return runtime_of(snapshot.status).clear(snapshot)
     if not snapshot.is_frozen:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import FunctionType
 from typing import Any, cast
 
 from opstrand.core import names
@@ -66,26 +67,22 @@ def _read_keys(found: Mapping[Any, Any], checks: Mapping[str, Any]) -> Mapping[s
 
     If there are none, it is the very same mapping.
     """
-    wrong = [
-        key
-        for key, value in found.items()
-        if not isinstance(key, str) or (key in checks and not _fits(value, checks[key]))
-    ]
+    # A start of the operator reads the status of every run: here is no call that can be spared.
+    wrong: list[Any] = []
+    changed: dict[str, Any] = {}
+    for key, value in found.items():
+        check = checks.get(key) if isinstance(key, str) else _refuse
+        if check is None:
+            continue
+        if type(check) is FunctionType:
+            if not check(value):
+                wrong.append(key)
+        elif not isinstance(value, list if type(check) is list else dict | Mapping):
+            wrong.append(key)
+        elif (after := _read_part(value, check)) is not value:
+            changed[key] = after
     kept = {key: value for key, value in found.items() if key not in wrong} if wrong else found
-    changed = {
-        key: after
-        for key, check in checks.items()
-        if not callable(check)
-        and key in kept
-        and (after := _read_part(kept[key], check)) is not kept[key]
-    }
     return {**kept, **changed} if changed else kept
-
-
-def _fits(value: Any, check: Any) -> bool:
-    if callable(check):
-        return bool(check(value))
-    return isinstance(value, list if isinstance(check, list) else Mapping)
 
 
 def _read_part(value: Any, check: Any) -> Any:
@@ -95,15 +92,19 @@ def _read_part(value: Any, check: Any) -> Any:
     """
     if isinstance(check, dict):
         return _read_keys(value, check)
-    (item_checks, needed), items = check, []
+    (item_checks, needed), items, is_same = check, [], True
     for item in value:
-        sound = _read_keys(item, item_checks) if isinstance(item, Mapping) else {}
+        sound = _read_keys(item, item_checks) if isinstance(item, dict | Mapping) else {}
         if needed <= sound.keys():
             items.append(sound)
-    same = len(items) == len(value) and all(
-        one is other for one, other in zip(items, value, strict=True)
-    )
-    return value if same else items
+            is_same = is_same and sound is item
+        else:
+            is_same = False
+    return value if is_same else items
+
+
+def _refuse(value: Any) -> bool:
+    return False
 
 
 def _is_text(value: Any) -> bool:

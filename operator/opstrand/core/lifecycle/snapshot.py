@@ -6,7 +6,7 @@ Owns `Snapshot` and `Decision`. Must not decide, nor know a kind of run: `runtim
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Self, cast
@@ -86,7 +86,20 @@ class Snapshot:
     def over(cls, snapshot: Snapshot, **own: Any) -> Self:
         """Return the snapshot with the fields that only a kind of run has."""
         kept = {one.name: getattr(snapshot, one.name) for one in fields(Snapshot)}
-        return cls(**kept, **own)
+        made = cls(**kept, **own)
+        made._keep_status(snapshot)
+        return made
+
+    def changed(self, **fields: Any) -> Self:
+        """Return the snapshot with other fields. The status of the same body is not read again."""
+        made = replace(self, **fields)
+        made._keep_status(self)
+        return made
+
+    def _keep_status(self, before: Snapshot) -> None:
+        known = before.__dict__.get("status")
+        if known is not None and self.body is before.body:
+            self.__dict__["status"] = known
 
     @cached_property
     def status(self) -> RunStatus:
