@@ -31,9 +31,10 @@ _ABOUT = re.compile(
 #: Before `token`, these make a language model's word of it: max_tokens, pad_token.
 _OF_A_MODEL = re.compile(r"max|min|num|n|pad|eos|bos|unk|cls|sep|mask")
 
-# name=value and name: value, the value in quotes or not
+# name=value and name: value, the value in quotes or not. A search begins where a name does and
+# nowhere inside it, so that it takes time in proportion to the text.
 _FIELD = re.compile(
-    r"""(?ix) (?P<before> / | \b(?:unexpected|unrecognized|illegal)\s+ | \b )
+    r"""(?ix) (?P<before> / | \b(?:unexpected|unrecognized|illegal)\s+ | (?<![\w-]) )
     (?P<name> [\w-]* (?: password|passwd|secret|token|api[_-]?key|access[_-]?key|credentials? ) )
     (?P<sign> ["']?\s*[=:]\s*["']? )
     (?P<value> [^\s"',;&}]{3,} )"""
@@ -55,9 +56,9 @@ _SCHEME = re.compile(
 #: A word of a sentence: "basic authentication", "Bearer authentication."
 _ORDINARY = re.compile(r"[A-Za-z]?[a-z]+(?:-[a-z]+)*[.]?|[A-Z]+")
 _IN_URL = re.compile(r"(://)[^/@\s]+(?=@)")
-#: Tokens with a recognizable prefix.
+#: Tokens with a recognizable prefix. The header of a JSON Web Token is short.
 _BARE = re.compile(
-    r"\b(?:eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*|gh[pousr]_\w{20,}|glpat-[\w-]{16,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,})"
+    r"\b(?:eyJ[\w-]{10,2000}\.[\w-]{10,}\.[\w-]*|gh[pousr]_\w{20,}|glpat-[\w-]{16,}|AKIA[0-9A-Z]{16}|xox[abprs]-[\w-]{10,})"
 )
 
 

@@ -26,6 +26,8 @@ HIDDEN = {
     "token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc is bad": "token *** is bad",
     "ghp_abcdefghijklmnopqrstuvwxyz0123": "***",
     "AKIAIOSFODNN7EXAMPLE": "***",
+    "key-AKIAIOSFODNN7EXAMPLE": "key-***",
+    "--db-password=swordfish": "--db-password=***",
 }
 LEFT = [
     "the token was refused",
