@@ -60,16 +60,16 @@ class Sparse:
 
     def __init__(self, logger: logging.Logger, seconds: float = 10.0) -> None:
         self._logger, self._seconds = logger, seconds
-        self._said: dict[str, tuple[float, int]] = {}
+        self._logged: dict[str, tuple[float, int]] = {}
 
     def info(self, message: str, **extra: Any) -> None:
         """Log `message`, which is the kind: put what a client sent into `extra`, never into it."""
         now = time.monotonic()
-        since, held_back = self._said.get(message, (float("-inf"), 0))
+        since, held_back = self._logged.get(message, (float("-inf"), 0))
         if now - since < self._seconds:
-            self._said[message] = since, held_back + 1
+            self._logged[message] = since, held_back + 1
             return
-        self._said[message] = now, 0
+        self._logged[message] = now, 0
         self._logger.info(
             message, extra={**extra, **({"held_back": held_back} if held_back else {})}
         )

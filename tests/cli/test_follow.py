@@ -44,7 +44,7 @@ def read(cursor: LogCursor, until: int) -> list[bytes]:
     """
     since = cursor.begin()
     seen = [line for line in LINES[:until] if since is None or line[:19] >= since[:19].encode()]
-    return [text for line in seen if (text := cursor.take(line)) is not None]
+    return [text for line in seen if (text := cursor.accept(line)) is not None]
 
 
 @given(st.lists(st.integers(0, len(LINES)), max_size=6))
@@ -56,16 +56,16 @@ def test_no_line_is_lost_or_printed_twice(cuts: list[int]) -> None:
 
 def test_lines_keep_their_bytes() -> None:
     cursor = LogCursor()
-    assert cursor.take(b"2026-01-01T00:00:01Z \xff  two blanks\r\n") == b"\xff  two blanks\r\n"
-    assert cursor.take(b"2026-01-01T00:00:02Z \n") == b"\n"
-    assert cursor.take(b"2026-01-01T02:00:03+02:00 other zone") == b"other zone"
+    assert cursor.accept(b"2026-01-01T00:00:01Z \xff  two blanks\r\n") == b"\xff  two blanks\r\n"
+    assert cursor.accept(b"2026-01-01T00:00:02Z \n") == b"\n"
+    assert cursor.accept(b"2026-01-01T02:00:03+02:00 other zone") == b"other zone"
     assert cursor.at == "2026-01-01T00:00:03.000000000Z"
 
 
 def test_the_kubelet_s_own_word_is_reported_once() -> None:
     cursor = LogCursor()
     word = b"unable to retrieve container logs for containerd://abc"
-    assert (cursor.take(word), cursor.take(word)) == (word, None)
+    assert (cursor.accept(word), cursor.accept(word)) == (word, None)
 
 
 class RetryingCluster:

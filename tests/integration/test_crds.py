@@ -116,7 +116,7 @@ async def change(kube: KubeApi, name: str, *ops: dict[str, Any]) -> str:
     try:
         await kube.json_patch(OPERATIONS, "default", name, list(ops))
     except Invalid as error:
-        return error.words
+        return error.server_message
     return "patched"
 
 

@@ -101,7 +101,7 @@ class Turns:
         self._users: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def take(self, key: str) -> AsyncIterator[None]:
+    async def acquire(self, key: str) -> AsyncIterator[None]:
         """Raises `Busy` if the turn does not come in time."""
         semaphore = self._semaphores.setdefault(key, asyncio.Semaphore(self._at_once))
         self._users[key] += 1
@@ -172,7 +172,7 @@ class TokenGate:
             except Unauthenticated:
                 self._accepted.pop(digest, None)
                 raise
-        async with self._turns.take(network_of(address)):
+        async with self._turns.acquire(network_of(address)):
             known = self._get(network_of(address))
             if self._refill(known) < 1 and not await self._is_proven(token):
                 raise Busy(

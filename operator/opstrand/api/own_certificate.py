@@ -74,11 +74,11 @@ class OwnCertificate:
         try:
             return await self.kube.get(SECRETS, self.namespace, self.secret)
         except NotFound:
-            words = (
+            message = (
                 f"there is no Secret {self.secret} in {self.namespace} to keep the API's "
                 "certificate in: apply the manifests again"
             )
-            raise SpecError("InvalidSpec", words, "OPSTRAND_API_TLS_SECRET") from None
+            raise SpecError("InvalidSpec", message, "OPSTRAND_API_TLS_SECRET") from None
 
     async def _store(self, body: Manifest, wanted: Mapping[str, str]) -> None:
         data = {key: base64.b64encode(text.encode()).decode() for key, text in wanted.items()}

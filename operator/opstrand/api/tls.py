@@ -99,7 +99,7 @@ class ServedCertificate:
             logger.info("the certificate was read%s", "" if self._served is None else " again")
             self._served = issued
         if self._publication is not None:
-            await self._publication.tell(issued.authority)
+            await self._publication.publish(issued.authority)
 
     async def keep_reading(self, interval: float) -> None:
         """Read again for ever; an unusable certificate is logged, and the last one stays."""
@@ -119,7 +119,7 @@ class Publication:
     namespace: str
     config_map: str
 
-    async def tell(self, authority: str) -> None:
+    async def publish(self, authority: str) -> None:
         body = await self.kube.get(CONFIG_MAPS, self.namespace, self.config_map)
         data = body.get("data") or {}
         if data.get("ca.crt") != authority:

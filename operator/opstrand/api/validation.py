@@ -60,10 +60,10 @@ class Validation:
         except Exceeded as error:
             raise SpecError("TooExpensive", f"validating it was ended: {error.message}") from None
         except Busy:
-            words = (
+            message = (
                 f"{MOST_WAITING} files of the project {project!r} wait to be validated; send this "
                 "one again later"
             )
-            raise TooManyRequests(words, retry_after=5.0) from None
+            raise TooManyRequests(message, retry_after=5.0) from None
         body, notes = done.value
         return Submitted(body, tuple(notes))

@@ -38,6 +38,6 @@ def _describe_python() -> str:
     )
 
 
-def _refuse(words: str) -> int:
-    sys.stderr.write(f"error: {words}\n")
+def _refuse(message: str) -> int:
+    sys.stderr.write(f"error: {message}\n")
     return 2

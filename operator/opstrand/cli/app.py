@@ -149,8 +149,8 @@ def _refuse_name(ctx: click.Context, args: Sequence[str]) -> NoReturn:
     from opstrand.text import find_nearest
 
     name = args[0]
-    if told := describe(args):
-        raise CliError(told)
+    if output := describe(args):
+        raise CliError(output)
     nearest = find_nearest(name, COMMANDS)
     ctx.fail(
         f"there is no command {name!r}"
@@ -220,9 +220,9 @@ def _find_name() -> str:
 
 def _describe_usage(error: click.ClickException) -> list[str]:
     """Return click's message about a command line that it cannot parse."""
-    told = StringIO()
-    error.show(told)
-    return told.getvalue().splitlines()
+    output = StringIO()
+    error.show(output)
+    return output.getvalue().splitlines()
 
 
 def _finish(code: object) -> int:

@@ -76,8 +76,8 @@ def list_advice(problems: Sequence[Problem]) -> list[str]:
     places: dict[str, bool] = {}
     for problem in problems:
         places[problem.reason] = places.get(problem.reason, False) or bool(problem.path)
-    told = (advise(reason, Known(has_path=has_path)) for reason, has_path in places.items())
-    return [hint for hint in told if hint]
+    hints = (advise(reason, Known(has_path=has_path)) for reason, has_path in places.items())
+    return [hint for hint in hints if hint]
 
 
 def _explain_platform(error: PlatformError) -> Explanation:

@@ -22,7 +22,7 @@ from opstrand.runs.protocols import RunNotFound
 from opstrand.settings import Settings
 from opstrand.types import Key, Manifest
 
-Told = TypeVar("Told")
+Reported = TypeVar("Reported")
 
 #: Seconds that a stopped program may take to end: its grace period, and some more.
 _PATIENCE = 15.0
@@ -51,9 +51,9 @@ async def run_here(
         async with LocalSession(
             settings=settings,
             catalog=catalog,
-            on_line=audience.told(reporter.line) if logs else lambda line: None,
-            on_note=audience.told(say),
-            on_change=audience.told(reporter.change),
+            on_line=audience.relay(reporter.line) if logs else lambda line: None,
+            on_note=audience.relay(say),
+            on_change=audience.relay(reporter.change),
         ) as session:
             try:
                 body = await session.create(operation, project=project, uid=uid)
@@ -70,7 +70,7 @@ async def run_here(
                 ), None
             except Interrupted as error:
                 live.clear()
-                return await _end(session, key, error.word), error.code
+                return await _end(session, key, error.message), error.code
             except RunNotFound:
                 raise CliError(f"the run {key[1]} was deleted", code=ExitCode.NOT_FOUND) from None
 
@@ -83,7 +83,7 @@ async def _finish(session: LocalSession, key: Key, live: LiveLine, audience: _Au
     final = await session.wait(key)
     if others := session.list_open():
         live.clear()
-        audience.told(say)(
+        audience.relay(say)(
             f"{key[1]} has ended; waiting for what it created: {_list_names(others)} (Ctrl-C stops "
             "it)"
         )
@@ -131,27 +131,27 @@ class _Audience:
         self._held: list[Callable[[], None]] | None = []
 
     def begin(self, announce: Callable[[], None]) -> None:
-        """Announce the run, then tell what was held back, in its order."""
+        """Announce the run, then report what was held back, in its order."""
         held, self._held = self._held or [], None
-        for tell in (announce, *held):
-            self._tell(tell)
+        for report in (announce, *held):
+            self._report(report)
 
-    def told(self, tell: Callable[[Told], None]) -> Callable[[Told], None]:
-        """Wrap `tell`: it is held back at first, and does nothing once a write has failed."""
+    def relay(self, report: Callable[[Reported], None]) -> Callable[[Reported], None]:
+        """Wrap `report`: it is held back at first, and does nothing once a write has failed."""
 
-        def report_or_hold(what: Told) -> None:
+        def report_or_hold(what: Reported) -> None:
             if self._held is None:
-                self._tell(lambda: tell(what))
+                self._report(lambda: report(what))
             else:
-                self._held.append(lambda: tell(what))
+                self._held.append(lambda: report(what))
 
         return report_or_hold
 
-    def _tell(self, tell: Callable[[], None]) -> None:
+    def _report(self, report: Callable[[], None]) -> None:
         if self._trouble is not None:
             return
         try:
-            tell()
+            report()
         except OSError as error:
             self._trouble = error
             self._gone.set()
@@ -179,10 +179,10 @@ class _Words(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError):
-            self._tell(record)
+            self._report(record)
 
     @staticmethod
-    def _tell(record: logging.LogRecord) -> None:
+    def _report(record: logging.LogRecord) -> None:
         say(f"warning: {record.getMessage()}")
         if record.exc_info and record.exc_info[1] is not None:
             say(

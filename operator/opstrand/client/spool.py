@@ -95,14 +95,14 @@ class Spool:
                     return False
                 self._wake.wait(rest)
         while self._pending and time.monotonic() < deadline:
-            self._send_once(self._take(), deadline - time.monotonic())
+            self._send_once(self._next_report(), deadline - time.monotonic())
         return not self._pending
 
     def _run(self) -> None:
         while True:
-            self._send_once(self._take(), _TRY)
+            self._send_once(self._next_report(), _TRY)
 
-    def _take(self) -> Report:
+    def _next_report(self) -> Report:
         """Return the next report to send, once it is due."""
         with self._wake:
             while not self._pending or self._due is None or self._due > time.monotonic():
@@ -119,7 +119,7 @@ class Spool:
         refused: list[tuple[str, Exception]] = []
         kept = self._try(report, min(seconds, _TRY), refused, iter(range(_PARTS)))
         if refused:
-            self._tell(refused)
+            self._report_refused(refused)
         with self._wake:
             if kept:  # reports that came since are later, and win
                 self._pending = kept.then(self._pending)
@@ -159,14 +159,14 @@ class Spool:
     def _warn(self, error: ClientError) -> None:
         if not self._warned:
             self._warned = True
-            self._say(f"the API is away, reports are kept and sent later ({error})")
+            self._print(f"the API is away, reports are kept and sent later ({error})")
 
-    def _tell(self, refused: list[tuple[str, Exception]]) -> None:
+    def _report_refused(self, refused: list[tuple[str, Exception]]) -> None:
         names = ", ".join(name for name, _ in refused[:5]) + (
             f" and {len(refused) - 5} more" if len(refused) > 5 else ""
         )
         error = refused[0][1]
-        self._say(
+        self._print(
             f"the API refused {names}: {error.detail}"
             if isinstance(error, ApiError)
             else f"{names} could not be sent: {error}"
@@ -176,13 +176,13 @@ class Spool:
         """Handle the end of the process: from here on, a report is sent before the call returns."""
         self._ends = True
         if not self.flush(self._last_chance):
-            self._say(
+            self._print(
                 f"{self._pending.names() or 'reports'} could not be stored within "
                 f"{self._last_chance:g} s and are lost"
             )
 
     @staticmethod
-    def _say(text: str) -> None:
+    def _print(text: str) -> None:
         if sys.stderr is not None:
             with contextlib.suppress(OSError, ValueError):  # closed, or its reader is gone
                 print(f"opstrand: {text}", file=sys.stderr, flush=True)

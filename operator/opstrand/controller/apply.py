@@ -59,9 +59,11 @@ async def apply(
                 raise
             # The API server will never store what the run would start with, so a retry would never
             # end.
-            words = f"the cluster does not store what the run would start with: {error.words}"
+            message = (
+                f"the cluster does not store what the run would start with: {error.server_message}"
+            )
             wake |= await _write_status(
-                fail(snapshot, "InvalidSpec", words),
+                fail(snapshot, "InvalidSpec", message),
                 key=key,
                 snapshot=snapshot,
                 world=world,
@@ -76,7 +78,9 @@ async def apply(
             if current is None:
                 return Applied()
             after = snapshot.changed(body=current)
-            consequence = decide_refusal(after, Refusal(_CAUSES[type(refusal)], refusal.words))
+            consequence = decide_refusal(
+                after, Refusal(_CAUSES[type(refusal)], refusal.server_message)
+            )
             if consequence is None:
                 # The operator lacks the rights: that is not about the run.
                 raise refusal
@@ -105,7 +109,7 @@ async def _write_status(
     # The response is newer than any watch event: it includes an output that was acknowledged before
     # the container ended.
     concerned = world.cache.put(OPERATIONS, stored)
-    await _tell(snapshot, decision.status or {}, world)
+    await _record_event(snapshot, decision.status or {}, world)
     return concerned if _has_other_spec(stored, snapshot.body) else concerned - {key}
 
 
@@ -118,7 +122,7 @@ def _has_other_spec(stored: Mapping[str, Any], read: Mapping[str, Any]) -> bool:
     return bool(stored["metadata"].get("generation") != read["metadata"].get("generation"))
 
 
-async def _tell(snapshot: Snapshot, after: Mapping[str, Any], world: World) -> None:
+async def _record_event(snapshot: Snapshot, after: Mapping[str, Any], world: World) -> None:
     """Record an Event if the run got into trouble.
 
     Best effort: the status is what counts, and it is already written.

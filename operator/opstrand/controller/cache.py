@@ -198,7 +198,7 @@ class Cache:
         """
         if known is None or known["metadata"]["uid"] == body["metadata"]["uid"]:
             return set()
-        self._bury(known["metadata"]["uid"])
+        self._remember_deleted(known["metadata"]["uid"])
         if resource is not OPERATIONS:
             return set()
         return self._remove_run(key_of(known), known)
@@ -209,7 +209,7 @@ class Cache:
         self._unindex(OPERATIONS, key, body)
         return self._concerned_by(body)
 
-    def _bury(self, gone: tuple[Resource, Key] | str) -> None:
+    def _remember_deleted(self, gone: tuple[Resource, Key] | str) -> None:
         self._gone[gone] = None
         while len(self._gone) > _TOMBSTONES:
             self._gone.popitem(last=False)
@@ -221,7 +221,7 @@ class Cache:
         """
         key = key_of(body)
         known = self._objects[resource].get(key)
-        self._bury(body["metadata"]["uid"])
+        self._remember_deleted(body["metadata"]["uid"])
         if (
             known is not None
             and known["metadata"]["uid"] != body["metadata"]["uid"]
@@ -236,7 +236,7 @@ class Cache:
             return self._remove_run(key, body)
         if resource is COMPONENTS:
             return set()
-        self._bury((resource, key))
+        self._remember_deleted((resource, key))
         return self._remove_object(resource, key, body)
 
     def mark_gone(self, resource: Resource, key: Key) -> None:
@@ -245,7 +245,7 @@ class Cache:
         if known is not None:
             self._remove_object(resource, key, known)
         self._own.pop((resource, key), None)
-        self._bury((resource, key))
+        self._remember_deleted((resource, key))
 
     def keys(self, resource: Resource, namespace: str | None = None) -> frozenset[Key]:
         """The names of all cached objects of a kind, in one namespace or in all."""

@@ -38,7 +38,7 @@ class CrashRecord:
         self._free = list(range(_FLIGHTS))
         self._counts: dict[str, int] = {}
         self._alone = asyncio.Lock()
-        self._take_over()
+        self._count_interrupted()
 
     def count(self, uid: str) -> int:
         """How often the process died during a reconcile of this run since the last one that
@@ -83,7 +83,7 @@ class CrashRecord:
             self._data[at] = 0
             self._free.append(slot)
 
-    def _take_over(self) -> None:
+    def _count_interrupted(self) -> None:
         """Count the runs that the previous process left entered."""
         for at in range(_FIRST_COUNT, _SIZE, _ENTRY):
             uid, _, count = self._read(at).partition(" ")

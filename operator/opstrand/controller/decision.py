@@ -168,11 +168,11 @@ class _Account:
         world, settings = self._world, self._world.settings
         left = settings.decision_seconds_per_run - world.ledger.spent(self._uid, self._generation)
         if left <= 0:
-            words = (
+            message = (
                 f"deciding about this run took {settings.decision_seconds_per_run} s of computing "
                 "time altogether"
             )
-            raise SpecError("TooExpensive", words)
+            raise SpecError("TooExpensive", message)
         try:
             seconds = min(left, world.pool.seconds)
             done = await world.pool.run(

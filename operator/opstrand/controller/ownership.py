@@ -56,8 +56,8 @@ def check_same(difference: str | None, found: Mapping[str, Any]) -> None:
     if difference is None:
         return
     kind, name = found.get("kind") or "object", found["metadata"]["name"]
-    words = (
+    message = (
         f"the {kind} {name!r} was not made for this run: it differs at {difference}; delete it, "
         "and run again"
     )
-    raise AlreadyExists(words, status=409, body={"message": words})
+    raise AlreadyExists(message, status=409, body={"message": message})

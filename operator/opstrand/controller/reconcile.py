@@ -96,13 +96,15 @@ def _record_end(decision: Decision, snapshot: Snapshot, key: Key) -> None:
     """Write the one log line about a run's end."""
     status = decision.status or {}
     if status.get("finishedAt") and not snapshot.phase.is_final:
-        told = {
+        facts = {
             name: status.get(name)
             for name in ("phase", "reason", "duration")
             if status.get(name) is not None
         }
         logger.info(
-            "%s", shorten(str(status.get("message") or "ended"), 300), extra={**about(*key), **told}
+            "%s",
+            shorten(str(status.get("message") or "ended"), 300),
+            extra={**about(*key), **facts},
         )
 
 
@@ -133,12 +135,12 @@ def _set_aside(gathered: Gathered) -> Decision:
     """End a run during whose reconcile the operator was killed repeatedly, without reading its
     file.
     """
-    words = (
+    message = (
         f"the operator was killed {DEATHS} times while it reconciled this run, which is therefore "
         "not tried again"
     )
     if gathered.snapshot.phase.is_final:
         return NOTHING
     if not gathered.is_file_needed:
-        return fail(gathered.snapshot, "SetAside", words)
-    return decide(replace(gathered.snapshot, prepared=SpecError("SetAside", words)))
+        return fail(gathered.snapshot, "SetAside", message)
+    return decide(replace(gathered.snapshot, prepared=SpecError("SetAside", message)))

@@ -91,7 +91,7 @@ class Sync:
     def __init__(self, world: World, queue: Queue) -> None:
         self._world = world
         self._queue = queue
-        self._heard = time.monotonic()
+        self._last_message = time.monotonic()
         namespaces = world.settings.watched_namespaces or (None,)
         self.watches = tuple(
             Watch(Scope(resource, namespace, _LABELS.get(resource, "")))
@@ -99,9 +99,9 @@ class Sync:
             for namespace in namespaces
         )
 
-    def hear(self) -> None:
+    def record_message(self) -> None:
         """Record that the cluster sent something."""
-        self._heard = time.monotonic()
+        self._last_message = time.monotonic()
 
     def _store(self, resource: Resource) -> QueueingStore:
         return QueueingStore(resource, self._world.cache, self._queue)
@@ -114,7 +114,7 @@ class Sync:
         else:
             store.put(body)
 
-    def is_old_news(self, resource: Resource, line: bytes) -> bool:
+    def repeats_cache(self, resource: Resource, line: bytes) -> bool:
         """Whether an event, as the watch sent it, repeats what is cached.
 
         Half of all events repeat the response to one of our own writes. The first match of each key
@@ -154,7 +154,7 @@ class Sync:
         """Store a full list. Returns its version."""
         store = self._store(watch.scope.resource)
         version = await list_into(self._world.kube, watch.scope, store)
-        self.hear()
+        self.record_message()
         return version
 
     async def list_at_start(self, patience: float) -> None:
@@ -206,7 +206,7 @@ class Sync:
                     f"the watch of {watch.scope.resource.plural} has failed for "
                     f"{seconds:.0f} s: {watch.health.message}"
                 )
-        if time.monotonic() - self._heard < settings.silence:
+        if time.monotonic() - self._last_message < settings.silence:
             return None
         try:
             async with asyncio.timeout(_SMALL_LIST):
@@ -214,16 +214,17 @@ class Sync:
                     OPERATIONS, next(iter(settings.watched_namespaces), None), limit=1
                 )
         except (PlatformError, TimeoutError) as error:
-            words = str(error) or f"no answer to a small list within {_SMALL_LIST:.0f} s"
-            return f"nothing heard for {time.monotonic() - self._heard:.0f} s: {words}"
-        self.hear()
+            message = str(error) or f"no answer to a small list within {_SMALL_LIST:.0f} s"
+            silence = time.monotonic() - self._last_message
+            return f"the cluster sent nothing for {silence:.0f} s: {message}"
+        self.record_message()
         return None
 
     def numbers(self) -> dict[str, float]:
         """Numbers that a health probe may show."""
         return {
             "queue": self._queue.depth,
-            "heardSecondsAgo": round(time.monotonic() - self._heard, 1),
+            "heardSecondsAgo": round(time.monotonic() - self._last_message, 1),
         }
 
 

@@ -231,10 +231,10 @@ def serve(memory: int, seconds: float) -> None:
         _limit(memory)
         _send(answers, b"ready")
         while True:
-            header = _take(requests, _HEADER)
+            header = _read_blocking(requests, _HEADER)
             if len(header) < _HEADER:
                 return
-            request = _take(requests, int.from_bytes(header, "big"))
+            request = _read_blocking(requests, int.from_bytes(header, "big"))
             # The timer's signal ends the process whatever it is doing, even inside a regex that
             # never returns.
             signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -283,7 +283,7 @@ def _answer(request: bytes) -> bytes:
     return answer
 
 
-def _take(pipe: BinaryIO | Any, size: int) -> bytes:
+def _read_blocking(pipe: BinaryIO | Any, size: int) -> bytes:
     parts: list[bytes] = []
     while size > 0 and (part := pipe.read(min(size, 1 << 20))):
         parts.append(part)

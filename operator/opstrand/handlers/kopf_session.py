@@ -122,22 +122,22 @@ class _Stream:
                 await self._wait_out(json.loads(line)["object"])
                 yield _LIST_AGAIN
                 return
-            self._sync.hear()
+            self._sync.record_message()
             self._watch.health.record_event()
             # Drop it before kopf parses it, which would take most of the time of an event.
-            if not self._sync.is_old_news(self._watch.scope.resource, line):
+            if not self._sync.repeats_cache(self._watch.scope.resource, line):
                 yield line
 
     async def _wait_out(self, status: Manifest) -> None:
         """Wait after an error of the server. A version that is too old is normal: no wait."""
         if status.get("code") == _GONE:
             return
-        words = str(status.get("message") or status)
-        pause = self._watch.health.record_failure(words)
+        message = str(status.get("message") or status)
+        pause = self._watch.health.record_failure(message)
         logger.warning(
             "the watch of %s failed: %s; listed again in %.2f s",
             self._watch.scope.resource.plural,
-            words,
+            message,
             pause,
         )
         await asyncio.sleep(pause)

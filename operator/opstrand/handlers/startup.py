@@ -70,7 +70,7 @@ async def run_operator(settings: Settings) -> None:
     Raises PlatformError if the cluster cannot be reached at the start.
     """
     stop = asyncio.Event()
-    _hear_signals(stop)
+    _handle_signals(stop)
     looking = asyncio.create_task(
         stop_at_other_settings(settings, stop, _SETTINGS_AGAIN), name="settings"
     )
@@ -146,10 +146,10 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
         await queue.stop()
         if health is not None:
             await health.cleanup()
-        asyncio.get_running_loop().set_exception_handler(_tell_unless_generator)
+        asyncio.get_running_loop().set_exception_handler(_report_unless_generator)
 
 
-def _tell_unless_generator(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _report_unless_generator(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Report errors of the event loop, except that of closing a watch of kopf in the middle of an
     event, which is harmless at the end.
     """
@@ -168,7 +168,7 @@ async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) 
     return working in done
 
 
-def _hear_signals(stop: asyncio.Event) -> None:
+def _handle_signals(stop: asyncio.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
@@ -202,9 +202,9 @@ async def _watch(session: Session, sync: Sync, settings: Settings, stop: asyncio
             namespaces=namespaces,
             stop_flag=stop,
         )
-        # kopf replaced the signal handlers. Take them back: `stop` must tell whether kopf was asked
+        # kopf replaced the signal handlers. Take them back: `stop` must say whether kopf was asked
         # to end or broke.
-        _hear_signals(stop)
+        _handle_signals(stop)
         await kopf.run_tasks(tasks, ignored=ours)
     except Exception as error:
         # kopf cancels every task of the loop when it ends: exit, and let the Deployment start the

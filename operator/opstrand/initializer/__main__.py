@@ -69,16 +69,16 @@ def main() -> int:
         carry_out(read_document(dict(os.environ)), root=os.environ.get("OPSTRAND_ROOT", ""))
     except InitError as error:
         print(error, file=sys.stderr)
-        _leave_words(str(error))
+        _write_message(str(error))
         return 1
     return 0
 
 
-def _leave_words(words: str) -> None:
+def _write_message(message: str) -> None:
     if "OPSTRAND_ROOT" in os.environ or not os.path.exists(_LAST_WORDS):
         return
     with suppress(OSError), open(_LAST_WORDS, "w", encoding="utf-8") as file:
-        file.write(words)
+        file.write(message)
 
 
 def _stop(number: int, frame: object) -> None:

@@ -41,7 +41,7 @@ def write_file(step: Document, root: str) -> None:
             os.chmod(target, apply_mode(str(step["chmod"]), stat.S_IMODE(os.stat(target).st_mode)))
         if step.get("copy"):
             os.makedirs(os.path.dirname(root + step["copy"]), mode=0o777, exist_ok=True)
-            _take_away(root + step["copy"])
+            _remove(root + step["copy"])
             shutil.copy(target, root + step["copy"])
     except IsADirectoryError as error:
         raise InitError(
@@ -58,12 +58,12 @@ def write_file(step: Document, root: str) -> None:
 def write(path: str, content: bytes) -> None:
     """Write the file with exactly this content; create the folders above it."""
     os.makedirs(os.path.dirname(path), mode=0o777, exist_ok=True)
-    _take_away(path)
+    _remove(path)
     with open(path, "wb") as file:
         file.write(content)
 
 
-def _take_away(path: str) -> None:
+def _remove(path: str) -> None:
     """Remove the old file before a new one is written.
 
     An earlier step, start of the container or attempt may have left it, and it may be read-only.
@@ -132,7 +132,7 @@ def _copy(source: str, target: str) -> None:
             if os.path.islink(found):
                 # Keep links as links, as `cp -R` does, so that a data set that links within itself
                 # keeps its shape.
-                _take_away(copy)
+                _remove(copy)
                 os.symlink(os.readlink(found), copy)
             elif name in files:
                 _copy_file(found, copy)
@@ -143,7 +143,7 @@ def _fail(error: OSError) -> None:
 
 
 def _copy_file(source: str, target: str) -> None:
-    _take_away(target)
+    _remove(target)
     shutil.copyfile(source, target)
     shutil.copymode(source, target)
     _open_up(target)

@@ -84,8 +84,8 @@ class Git:
             raise self.fail(code, err or out)
         return out
 
-    def fail(self, code: int, words: str) -> InitError:
-        return InitError(f"git {self._name}: {_last_words(words) or f'exit code {code}'}")
+    def fail(self, code: int, message: str) -> InitError:
+        return InitError(f"git {self._name}: {_last_lines(message) or f'exit code {code}'}")
 
     def attempt(self, *arguments: str) -> tuple[int, str, str]:
         try:
@@ -342,7 +342,7 @@ def _keep(scratch: str, name: str, content: str) -> str:
     return path
 
 
-def _last_words(text: str) -> str:
+def _last_lines(text: str) -> str:
     lines = [
         line.strip()
         for line in text.splitlines()

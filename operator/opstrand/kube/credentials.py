@@ -89,8 +89,8 @@ def read_login_error(text: str) -> str:
 
 
 def _decode(found: re.Match[str]) -> str:
-    words = ast.literal_eval(found[0]).decode(errors="replace")
-    return "; ".join(line.strip() for line in words.splitlines() if line.strip())
+    message = ast.literal_eval(found[0]).decode(errors="replace")
+    return "; ".join(line.strip() for line in message.splitlines() if line.strip())
 
 
 _words = _LoginWords()

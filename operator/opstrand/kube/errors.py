@@ -30,7 +30,7 @@ class ApiError(PlatformError):
         self.body = dict(body or {})
 
     @property
-    def words(self) -> str:
+    def server_message(self) -> str:
         """The message of the server itself, without our context."""
         return str(self.body.get("message") or self.message)
 
@@ -52,7 +52,7 @@ class Invalid(ApiError):
 
 
 class Forbidden(ApiError):
-    """403: rights, quota, admission or Pod security; `words` says which."""
+    """403: rights, quota, admission or Pod security; `server_message` says which."""
 
 
 class Unauthorized(ApiError):

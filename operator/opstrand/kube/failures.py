@@ -18,8 +18,8 @@ _PROXY_ADVICE = (
 def describe_failure(error: Exception, what: str, server: str) -> Unreachable:
     """Return the error for a request (`could not WHAT`) to which no answer came."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        words = getattr(error.certificate_error, "verify_message", "") or error
-        return Untrusted(f"could not {what}: the certificate of {server} is not trusted: {words}")
+        message = getattr(error.certificate_error, "verify_message", "") or error
+        return Untrusted(f"could not {what}: the certificate of {server} is not trusted: {message}")
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return _blame_proxy(what, server, f"{error.host}:{error.port}: {error.strerror or error}")
     if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -27,9 +27,9 @@ def describe_failure(error: Exception, what: str, server: str) -> Unreachable:
     return Unreachable(f"could not {what}: {error or type(error).__name__}", status=0)
 
 
-def _blame_proxy(what: str, server: str, words: str) -> Unreachable:
+def _blame_proxy(what: str, server: str, message: str) -> Unreachable:
     failure = Unreachable(
-        f"could not {what}: the proxy that leads to {server} did not connect: {words}", status=0
+        f"could not {what}: the proxy that leads to {server} did not connect: {message}", status=0
     )
     failure.advice = _PROXY_ADVICE
     return failure

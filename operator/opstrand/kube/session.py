@@ -160,9 +160,9 @@ class _NoContext(Exception):
     advice = "Choose one of them by --context, or another file by --kubeconfig or $KUBECONFIG."
 
 
-def _refuse(words: str, advice: str = "") -> PlatformError:
+def _refuse(message: str, advice: str = "") -> PlatformError:
     return PlatformError(
-        f"no usable Kubernetes credentials: {words}", reason="ClusterUnreachable", advice=advice
+        f"no usable Kubernetes credentials: {message}", reason="ClusterUnreachable", advice=advice
     )
 
 

@@ -64,10 +64,10 @@ def _refuse_set(one: Body) -> Iterator[str]:
     known = {key: kind for key, kind in _CLUSTER_SETS.items() if one.get(key)}
     for key, kind in known.items():
         if not one[key].get("optional"):
-            words = f"the variables of the {kind} {one[key].get('name')!r} need a cluster"
+            message = f"the variables of the {kind} {one[key].get('name')!r} need a cluster"
             yield (
-                f"{_PATH}.envFrom: {words}; --local can read single ones, listed in env, from its "
-                "own environment"
+                f"{_PATH}.envFrom: {message}; --local can read single ones, listed in env, from "
+                "its own environment"
             )
     if not known:
         yield f"{_PATH}.envFrom: {', '.join(one) or 'an empty entry'} needs a cluster"
@@ -79,11 +79,11 @@ def _refuse_source(
     path = f"{_PATH}.env"
     if key in _CLUSTER_SOURCES:
         if name not in caller and not details.get("optional"):
-            words = (
+            message = (
                 f"key {details.get('key')!r} of the {_CLUSTER_SOURCES[key]} {details.get('name')!r}"
             )
             yield (
-                f"{path}: {name} is the {words}, which needs a cluster; set {name} in the "
+                f"{path}: {name} is the {message}, which needs a cluster; set {name} in the "
                 "environment of --local"
             )
     elif key == "fieldRef":

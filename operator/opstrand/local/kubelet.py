@@ -71,7 +71,7 @@ class Kubelet:
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._deadlines: set[str] = set()
         #: Pod name -> how often the service's program was restarted.
-        self._lives: dict[str, int] = {}
+        self._restarts: dict[str, int] = {}
 
     def observe(self, kind: str, pod: Manifest) -> None:
         """Handle one event of a Pod: start it, end it, or do nothing."""
@@ -142,8 +142,10 @@ class Kubelet:
         process = self._processes.get(pod["metadata"]["name"])
         if process is not None:
             self._kill(process)
-        words = f"this machine cannot go on with it: {error}"
-        await self._report(pod, "Failed", {"containerStatuses": [_ended("main", 1, _now(), words)]})
+        message = f"this machine cannot go on with it: {error}"
+        await self._report(
+            pod, "Failed", {"containerStatuses": [_ended("main", 1, _now(), message)]}
+        )
 
     async def _initialize(self, pod: Manifest, root: str) -> None:
         """Run the init container as a process, so that it can be ended while it waits."""
@@ -151,18 +153,18 @@ class Kubelet:
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
         document = json.loads(self._read_document(pod))
         document["steps"] = [_as_in_container(step, root) for step in document["steps"]]
-        digest = await asyncio.to_thread(self._lay_out, document, root)
+        digest = await asyncio.to_thread(self._write_document, document, root)
         await asyncio.to_thread(link_volumes, pod, root)
         process = await _start_initializer(root, digest)
         self._processes[pod["metadata"]["name"]] = process
-        _, words = await process.communicate()
+        _, message = await process.communicate()
         del self._processes[pod["metadata"]["name"]]
         if process.returncode:
             raise InitError(
-                words.decode(errors="replace").strip() or f"exit code {process.returncode}"
+                message.decode(errors="replace").strip() or f"exit code {process.returncode}"
             )
 
-    def _lay_out(self, document: dict[str, Any], root: str) -> str:
+    def _write_document(self, document: dict[str, Any], root: str) -> str:
         """Write the document and the token to where the Pod's volumes would show them.
 
         Returns the document's SHA-256.
@@ -199,7 +201,7 @@ class Kubelet:
         """Restart a service's program, after a pause that grows as a kubelet's does."""
         name = pod["metadata"]["name"]
         self._processes.pop(name, None)
-        lives = self._lives[name] = self._lives.get(name, 0) + 1
+        restarts = self._restarts[name] = self._restarts.get(name, 0) + 1
         current = self._kube.find(PODS, pod["metadata"]["namespace"], name) or pod
         if current["metadata"].get("deletionTimestamp"):
             raise asyncio.CancelledError
@@ -208,10 +210,10 @@ class Kubelet:
             "state": {"waiting": {"reason": "CrashLoopBackOff"}},
             "lastState": end,
             "name": "main",
-            "restartCount": lives - 1,
+            "restartCount": restarts - 1,
         }
         await self._report(pod, "Running", {"containerStatuses": [waits]})
-        await asyncio.sleep(min(2.0 ** (lives - 1), _LONGEST_PAUSE))
+        await asyncio.sleep(min(2.0 ** (restarts - 1), _LONGEST_PAUSE))
         await self._run_main(pod, root)
 
     async def _run_main(self, pod: Manifest, root: str) -> None:
@@ -229,18 +231,18 @@ class Kubelet:
             subject = command[0]
             process = await start_program(command, folder, env)
         except (OSError, ValueError) as error:
-            words = f"{subject}: {getattr(error, 'strerror', None) or error}"
+            message = f"{subject}: {getattr(error, 'strerror', None) or error}"
             await self._report(
                 pod,
                 "Failed",
-                {"containerStatuses": [_ended("main", 127, started, words, "StartError")]},
+                {"containerStatuses": [_ended("main", 127, started, message, "StartError")]},
             )
             return
         self._processes[pod["metadata"]["name"]] = process
-        lives = self._lives.get(pod["metadata"]["name"], 0)
+        restarts = self._restarts.get(pod["metadata"]["name"], 0)
         running = {
             "name": "main",
-            "restartCount": lives,
+            "restartCount": restarts,
             "state": {"running": {"startedAt": started}},
         }
         await self._report(

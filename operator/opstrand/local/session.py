@@ -83,7 +83,7 @@ class LocalSession:
         self._records = records or Records()
         self._settings = replace(settings, local_runs=str(self._records.folder))
         self._claims = Claims(self._records)
-        self._say_line, self._note, self._say_change = on_line, on_note, on_change
+        self._pass_line, self._note, self._on_change = on_line, on_note, on_change
         self._cache = NamedCache()
         self.runs = SharedRuns(self._records, self._claims, self._observe)
         self.kube = MemoryKube(self._observe, self.runs)
@@ -209,7 +209,7 @@ class LocalSession:
         if message := explain_wait(body, self._settings, self._cache.find_named):
             self._note_once(message)
         if key == self._key:
-            self._say_change(body)
+            self._on_change(body)
 
     async def _end_pods(self, run: Manifest) -> None:
         """End the Pods of a deleted run, as a cluster's garbage collector does."""
@@ -230,7 +230,7 @@ class LocalSession:
         self._logs[name].write(line)
         path = self._find_path(key)
         if path is not None:
-            self._say_line(b"".join(f"[{part}] ".encode() for part in path) + line)
+            self._pass_line(b"".join(f"[{part}] ".encode() for part in path) + line)
 
     def _find_path(self, key: Key) -> list[str] | None:
         """Return the operations that lead from the run of this session to a run of its pipelines.

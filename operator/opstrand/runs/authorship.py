@@ -88,12 +88,12 @@ def record(action: str, body: Body, by: Identity | None) -> None:
     if by is not None:
         metadata = body["metadata"]
         pod = getattr(by, "pod_name", "")
-        said = {
+        facts = {
             **about(metadata["namespace"], metadata["name"]),
             "uuid": run_uuid(body),
             "by": by.name,
         }
-        logger.info("run %s", action, extra={**said, **({"by_pod": pod} if pod else {})})
+        logger.info("run %s", action, extra={**facts, **({"by_pod": pod} if pod else {})})
 
 
 class Reviews(Protocol):

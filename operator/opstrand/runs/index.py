@@ -74,7 +74,7 @@ class Index:
         if known is not None:
             self._keys.pop(_uuid_key(known), None)
             if _is_other(known, body):
-                self._bury(known)
+                self._remember_deleted(known)
         self._keep(key, body)
         self._keys[_uuid_key(body)] = key
         self._wake(body)
@@ -88,7 +88,7 @@ class Index:
 
     def drop(self, body: Body) -> None:
         """Forget this very object, which is gone; a newer object of the same name stays."""
-        self._bury(body)
+        self._remember_deleted(body)
         self.forget(body)
 
     def forget(self, body: Body) -> None:
@@ -100,7 +100,7 @@ class Index:
             self._keys.pop(_uuid_key(body), None)
         self._wake(body)
 
-    def _bury(self, body: Body) -> None:
+    def _remember_deleted(self, body: Body) -> None:
         self._gone[body["metadata"]["uid"]] = None
         while len(self._gone) > _TOMBSTONES:
             self._gone.popitem(last=False)

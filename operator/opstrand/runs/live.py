@@ -139,7 +139,7 @@ class ClusterRuns:
         except NotFound:
             raise ProjectNotFound(project) from None
         except (Invalid, Forbidden) as error:
-            raise Refused(error.words) from None
+            raise Refused(error.server_message) from None
         record("created", made, by)
         return made
 
@@ -193,14 +193,14 @@ class ClusterRuns:
             except Forbidden as error:
                 if cluster in (None, self._cluster):
                     raise
-                raise Refused(error.words) from None
+                raise Refused(error.server_message) from None
             except (Conflict, Invalid) as error:
                 # Invalid too: the map that a key was to be added to may be gone, or the name may
                 # belong to another object by now.
                 await asyncio.sleep(random.uniform(0, min(0.01 * 2**tried, 1.0)) if tried else 0)
                 newest = await self._get_newest(body)
                 if isinstance(error, Invalid) and _is_same_version(newest, body):
-                    raise Refused(error.words) from None
+                    raise Refused(error.server_message) from None
                 body = newest
         raise PlatformError(
             f"the run {uuid} is being written too often by others; try again", retry_after=1
@@ -225,7 +225,7 @@ class ClusterRuns:
                 OPERATIONS, project, body["metadata"]["name"], uid=body["metadata"]["uid"]
             )
         except Forbidden as error:
-            raise Refused(error.words) from None
+            raise Refused(error.server_message) from None
         self._index.forget(body)
         record("deleted", body, by)
 

@@ -64,7 +64,7 @@ class Chunk:
     is_full: bool = False
     size: int = 0
 
-    def take(self, line: LogLine, attempt: int) -> None:
+    def add(self, line: LogLine, attempt: int) -> None:
         self.lines.append(line)
         self.size += len(line.text) + 100
         self.is_full = self.size > CHUNK_BYTES
@@ -112,7 +112,7 @@ async def _follow(runs: Runs, body: Body, chunk: Chunk, arrived: asyncio.Event) 
         # ends the log. Moreover, a followed log may end before its last lines arrived (seen with
         # containerd): read a finished log once more, from where it stopped.
         if not is_over:
-            body = await _wait_for_news(runs, body, attempt)
+            body = await _wait_for_more(runs, body, attempt)
         elif attempt < current_attempt(body):
             attempt += 1
         else:
@@ -131,17 +131,17 @@ async def _follow_attempt(
         if line.at == start.at and skip > 0:
             skip -= 1
             continue
-        chunk.take(line, attempt)
+        chunk.add(line, attempt)
         arrived.set()
         if chunk.is_full:
             return
 
 
-async def _wait_for_news(runs: Runs, body: Body, attempt: int) -> Body:
-    def is_news(now: Body) -> bool:
+async def _wait_for_more(runs: Runs, body: Body, attempt: int) -> Body:
+    def has_more(now: Body) -> bool:
         return is_final(now) or current_attempt(now) > attempt
 
-    return await runs.wait(body["metadata"]["namespace"], run_uuid(body), is_news, 5)
+    return await runs.wait(body["metadata"]["namespace"], run_uuid(body), has_more, 5)
 
 
 def current_attempt(body: Body) -> int:

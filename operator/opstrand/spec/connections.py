@@ -198,11 +198,11 @@ class Connection(Section):
     @classmethod
     def _validate_name(cls, name: str) -> str:
         if not _CONNECTION_NAME.fullmatch(name):
-            words = (
+            message = (
                 "expected at most 63 lower-case letters, digits, '-', '_' and '.', letters or "
                 "digits at both ends"
             )
-            raise fail("InvalidSpec", f"{words}, found {describe(name)}")
+            raise fail("InvalidSpec", f"{message}, found {describe(name)}")
         return name
 
     @model_validator(mode="after")
@@ -234,12 +234,12 @@ class Connection(Section):
         The keys of a kind without a schema are unknown, except that an ssh connection to a
         repository is checked like a git one.
         """
-        judged = (
+        checked = (
             given
             if self.kind in _SCHEMAS
             else {key: given.get(key) for key in _GIT_KEYS if self.kind in GIT_KINDS}
         )
-        for key, value in judged.items():
+        for key, value in checked.items():
             is_right, expected = _VALUES.get(key, (lambda _: True, ""))
             if key == "mountPath" and not _is_mountable(value):
                 yield key, f"{_MOUNTABLE}, found {describe(value)}"
@@ -299,17 +299,17 @@ class CatalogFile(Section):
         if store is None:
             return self
         if store.kind not in VOLUME_KINDS:
-            words = (
+            message = (
                 f"this version keeps files on volumes ({', '.join(VOLUME_KINDS)}), found "
                 f"{store.kind}"
             )
-            raise fail_at([(("artifactsStore", "kind"), "NotSupported", words)], store)
+            raise fail_at([(("artifactsStore", "kind"), "NotSupported", message)], store)
         if store.name in seen:
-            words = (
+            message = (
                 f"there is a connection '{store.name}' too; the store is a connection by its own "
                 "name already"
             )
-            raise fail_at([(("artifactsStore", "name"), "InvalidSpec", words)], store)
+            raise fail_at([(("artifactsStore", "name"), "InvalidSpec", message)], store)
         if (store.schema_ or {}).get("readOnly"):
             raise fail_at(
                 [

@@ -125,7 +125,7 @@ def describe_shape(shape: Shape) -> str:
     words = shape.words or _WORDS.get(shape.kind) or _compose(shape)
     return (
         f"{words} or template"
-        if shape.takes_template and shape.kind not in ("text", "kubernetes")
+        if shape.accepts_template and shape.kind not in ("text", "kubernetes")
         else words
     )
 
@@ -137,7 +137,7 @@ def _describe_items(shape: Shape | None) -> str:
     """
     if shape is None:
         return "anything"
-    words = describe_shape(replace(shape, takes_template=False))
+    words = describe_shape(replace(shape, accepts_template=False))
     return f"({words})" if shape.kind in ("either", "choice") else words
 
 

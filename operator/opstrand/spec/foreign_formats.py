@@ -87,7 +87,7 @@ class _Draft:
                 value = value.get(step) if isinstance(value, Mapping) else None
         return value
 
-    def take(self, *path: str | int) -> Any:
+    def use(self, *path: str | int) -> Any:
         """Return the value at the path, and count it as kept."""
         value = self.get(*path)
         if value is not None:
@@ -156,14 +156,14 @@ def _find_unused(data: Mapping[str, Any], draft: _Draft) -> Iterator[Path]:
 
 def _read_metadata(draft: _Draft) -> None:
     draft.used |= {("apiVersion",), ("kind",)}
-    name = draft.take("metadata", "name") or draft.take("metadata", "generateName")
+    name = draft.use("metadata", "name") or draft.use("metadata", "generateName")
     draft.name = str(name or "").rstrip("-")
 
 
 def _read_container(draft: _Draft, *path: str | int) -> None:
-    draft.take(*path, "name")
+    draft.use(*path, "name")
     for key in _KEPT:
-        draft.keep(key, draft.take(*path, key))
+        draft.keep(key, draft.use(*path, key))
 
 
 def _read_pod(draft: _Draft) -> None:
@@ -176,7 +176,7 @@ def _read_pod(draft: _Draft) -> None:
     if draft.kind == "service":
         ports = draft.get(*first, "ports")
         for index in range(len(ports) if isinstance(ports, list) else 0):
-            port = draft.take(*first, "ports", index, "containerPort")
+            port = draft.use(*first, "ports", index, "containerPort")
             draft.ports += [port] if isinstance(port, int) else []
 
 
@@ -186,16 +186,16 @@ def _read_workflow(draft: _Draft) -> None:
     if place is None or not isinstance(templates, list):
         return
     _read_metadata(draft)
-    entry = draft.take(*place, "entrypoint")
+    entry = draft.use(*place, "entrypoint")
     names = [one.get("name") if isinstance(one, Mapping) else None for one in templates]
     index = names.index(entry) if entry in names else 0
     template = (*place, "templates", index)
-    draft.take(*template, "name")
+    draft.use(*template, "name")
     for holder in ((*place, "arguments"), (*template, "inputs")):
         _read_params(draft, (*holder, "parameters"), "value")
     if draft.get(*template, "script") is not None:
         _read_container(draft, *template, "script")
-        _read_script(draft, draft.take(*template, "script", "source"))
+        _read_script(draft, draft.use(*template, "script", "source"))
     else:
         _read_container(draft, *template, "container")
     draft.container = _translate(draft.container, _ARGO_PARAM)
@@ -207,7 +207,7 @@ def _read_task(draft: _Draft) -> None:
     _read_metadata(draft)
     _read_params(draft, ("spec", "params"), "default")
     _read_container(draft, "spec", "steps", 0)
-    script = draft.take("spec", "steps", 0, "script")
+    script = draft.use("spec", "steps", 0, "script")
     if script is not None:
         _read_script(draft, script)
     draft.container = _translate(draft.container, _TEKTON_PARAM)
@@ -224,10 +224,10 @@ def _read_script(draft: _Draft, script: Any) -> None:
 def _read_params(draft: _Draft, path: Path, default: str) -> None:
     params, known = draft.get(*path), {one["name"] for one in draft.inputs}
     for index in range(len(params) if isinstance(params, list) else 0):
-        name = draft.take(*path, index, "name")
-        draft.take(*path, index, "type")
-        draft.take(*path, index, "description")
-        value = draft.take(*path, index, default)
+        name = draft.use(*path, index, "name")
+        draft.use(*path, index, "type")
+        draft.use(*path, index, "description")
+        value = draft.use(*path, index, default)
         if isinstance(name, str) and _identifier(name) not in known:
             given = {} if value is None else {"value": str(value)}
             draft.inputs.append({"name": _identifier(name), "type": "str", **given})
@@ -248,20 +248,20 @@ def _translate(value: Any, param: re.Pattern[str]) -> Any:
 
 
 def _read_compose(draft: _Draft) -> None:
-    draft.take("version")
+    draft.use("version")
     services = draft.get("services")
     name = next(
         (key for key, one in services.items() if isinstance(one, Mapping) and one.get("image")), ""
     )
     place = ("services", name)
     draft.name = str(name)
-    draft.keep("image", draft.take(*place, "image"))
-    draft.keep("command", _split(draft.take(*place, "entrypoint")))
-    draft.keep("args", _split(draft.take(*place, "command")))
-    draft.keep("workingDir", draft.take(*place, "working_dir"))
+    draft.keep("image", draft.use(*place, "image"))
+    draft.keep("command", _split(draft.use(*place, "entrypoint")))
+    draft.keep("args", _split(draft.use(*place, "command")))
+    draft.keep("workingDir", draft.use(*place, "working_dir"))
     draft.keep("env", _read_environment(draft, *place, "environment"))
     limits = {
-        ours: draft.take(*place, "deploy", "resources", "limits", theirs)
+        ours: draft.use(*place, "deploy", "resources", "limits", theirs)
         for ours, theirs in (("cpu", "cpus"), ("memory", "memory"))
     }
     if given := {key: value for key, value in limits.items() if value is not None}:
@@ -269,7 +269,7 @@ def _read_compose(draft: _Draft) -> None:
     ports = draft.get(*place, "ports")
     for index, port in enumerate(ports if isinstance(ports, list) else []):
         if found := _PORT.fullmatch(str(port)):
-            draft.take(*place, "ports", index)
+            draft.use(*place, "ports", index)
             draft.ports.append(int(found.group(1)))
     draft.kind = "service" if draft.ports else "job"
 
@@ -291,7 +291,7 @@ def _read_environment(draft: _Draft, *place: str | int) -> list[dict[str, str]] 
         pairs = [(i, name, value if sign else None) for i, (name, sign, value) in enumerate(texts)]
     found = []
     for step, name, value in pairs:
-        if draft.take(*place, step) is not None and value is not None:
+        if draft.use(*place, step) is not None and value is not None:
             found.append({"name": name, "value": _as_text(value)})
         else:
             draft.used.discard((*place, step))
@@ -306,15 +306,15 @@ def _read_mlproject(draft: _Draft) -> None:
     entries = draft.get("entry_points")
     entry = "main" if "main" in entries else next(iter(entries))
     place = ("entry_points", entry)
-    draft.name = str(draft.take("name") or "")
-    draft.keep("image", draft.take("docker_env", "image"))
-    params = draft.take(*place, "parameters")
+    draft.name = str(draft.use("name") or "")
+    draft.keep("image", draft.use("docker_env", "image"))
+    params = draft.use(*place, "parameters")
     for name, given in params.items() if isinstance(params, Mapping) else ():
         about = given if isinstance(given, Mapping) else {"type": given}
         kind = _MLPROJECT_TYPES.get(str(about.get("type")), "str")
         value = {"value": about["default"]} if about.get("default") is not None else {}
         draft.inputs.append({"name": str(name), "type": kind, **value})
-    command = str(draft.take(*place, "command"))
+    command = str(draft.use(*place, "command"))
     draft.container |= {"command": ["sh", "-c"], "args": [_translate(command, _MLPROJECT_PARAM)]}
 
 

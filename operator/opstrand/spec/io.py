@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 from opstrand.spec.problems import describe
-from opstrand.spec.scalars import Takes
+from opstrand.spec.scalars import Accepts
 from opstrand.spec.section import Section
 
 #: Names that have another meaning in a template.
@@ -29,8 +29,8 @@ def _validate_bound(value: Any) -> Any:
 
 
 #: A text that holds a number is accepted as a number, as everywhere in the format.
-Bound = Annotated[Any, BeforeValidator(_validate_bound), Takes("number")]
-Parts = Annotated[Any, Takes("text or list of text")]
+Bound = Annotated[Any, BeforeValidator(_validate_bound), Accepts("number")]
+Parts = Annotated[Any, Accepts("text or list of text")]
 Count = Annotated[int, Strict()]
 #: `multiple_of` is accepted for `multipleOf`: a measurement showed that the published package does.
 _EITHER_CASE = ConfigDict(populate_by_name=True)
@@ -88,7 +88,7 @@ class Validation(Section):
     excludes: Parts | None = Field(
         None, description="The text contains neither this nor any of these.", examples=[" "]
     )
-    options: Annotated[Any, Takes("list of anything")] | None = Field(
+    options: Annotated[Any, Accepts("list of anything")] | None = Field(
         None,
         description="The values that are allowed; of a text, every part of it.",
         examples=[["adam", "sgd"]],
@@ -166,7 +166,7 @@ class IO(Section):
         ),
         examples=[True],
     )
-    options: Annotated[Any, Takes("list of anything")] | None = Field(
+    options: Annotated[Any, Accepts("list of anything")] | None = Field(
         None,
         description="The values that are allowed; of a text, every part of it.",
         examples=[["adam", "sgd"]],

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from opstrand.spec.problems import fail_at
-from opstrand.spec.scalars import Takes, Text
+from opstrand.spec.scalars import Accepts, Text
 from opstrand.spec.section import Section
 
 #: A mapping with none of these keys is a literal value, not the full form.
@@ -101,6 +101,6 @@ class JoinParam(Section):
         return data if isinstance(data, cls) else _full_form(data, JOIN_PARAM_KEYS)
 
 
-_FORMS = Takes("mapping of names to values, or to mappings with these keys")
+_FORMS = Accepts("mapping of names to values, or to mappings with these keys")
 Params = Annotated[dict[Text, Param], _FORMS]
 JoinParams = Annotated[dict[Text, JoinParam], _FORMS]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from opstrand.spec.scalars import Takes
+from opstrand.spec.scalars import Accepts
 
 #: Not a template: files are merged before anything is rendered.
 Strategy = Literal["replace", "isnull", "post_merge", "pre_merge"]
-RunPatch = Annotated[dict[str, Any], Takes("mapping with the keys of `run`")]
+RunPatch = Annotated[dict[str, Any], Accepts("mapping with the keys of `run`")]

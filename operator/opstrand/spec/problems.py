@@ -127,17 +127,17 @@ def _merge_alternatives(problems: Iterable[_Found]) -> list[_Found]:
     """One problem for each path: a value that fits none of several types gets one message that
     names them all; a problem inside the value replaces that message.
     """
-    met: dict[Path, _Found] = {}
+    merged: dict[Path, _Found] = {}
     for one in problems:
-        earlier = met.get(one.path)
+        earlier = merged.get(one.path)
         if earlier is not None and earlier.expected and one.expected and earlier.found == one.found:
             meant = one.respelling or earlier.respelling
             expected = f"{earlier.expected} or {one.expected}"
-            met[one.path] = _misfit(one.path, expected, one.found, meant)
+            merged[one.path] = _misfit(one.path, expected, one.found, meant)
         else:
-            met[one.path] = one
-    deeper = {path[:end] for path in met for end in range(len(path))}
-    return [one for path, one in met.items() if path not in deeper or not one.expected]
+            merged[one.path] = one
+    deeper = {path[:end] for path in merged for end in range(len(path))}
+    return [one for path, one in merged.items() if path not in deeper or not one.expected]
 
 
 def _misfit(path: Path, expected: str, found: str, meant: Respelling | None = None) -> _Found:

@@ -82,7 +82,7 @@ def _propose_whole(value: Any, handler: Handler) -> Any:
 
 
 @dataclass(frozen=True)
-class Takes:
+class Accepts:
     """Says in words what a validator of ours accepts, where the annotated type does not."""
 
     words: str

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, TypeAdapter
 
 from opstrand.spec.problems import describe, fail
-from opstrand.spec.scalars import OR_TEMPLATE, Flag, Takes, Text, Whole
+from opstrand.spec.scalars import OR_TEMPLATE, Accepts, Flag, Text, Whole
 from opstrand.spec.section import ByKind, Section
 
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(datetime)
@@ -86,12 +86,12 @@ _CRON_FIELD = re.compile(r"[\w*?/,#-]{1,100}", re.ASCII)
 _CRON_NUMBER = re.compile(r"(?:^|[,-])(\d+)")
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7), (0, 59))
 Cron = Annotated[Text, BeforeValidator(_validate_cron), OR_TEMPLATE]
-Moment = Annotated[Any, BeforeValidator(_validate_moment), OR_TEMPLATE, Takes("date and time")]
+Moment = Annotated[Any, BeforeValidator(_validate_moment), OR_TEMPLATE, Accepts("date and time")]
 Span = Annotated[
     Any,
     BeforeValidator(_validate_span),
     OR_TEMPLATE,
-    Takes("number of seconds, or a duration such as PT1H"),
+    Accepts("number of seconds, or a duration such as PT1H"),
 ]
 
 

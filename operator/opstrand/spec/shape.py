@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from opstrand.spec.kubernetes.parts import Kubernetes
-from opstrand.spec.scalars import OR_TEMPLATE, Takes
+from opstrand.spec.scalars import OR_TEMPLATE, Accepts
 from opstrand.spec.section import ByKind, Later
 
 Kind = Literal[
@@ -51,7 +51,7 @@ class Shape:
     by_kind: ByKind | None = None
     kubernetes: str = ""
     options: tuple[Shape, ...] = ()
-    takes_template: bool = False
+    accepts_template: bool = False
     minimum: float | None = None
     words: str = ""
 
@@ -98,8 +98,8 @@ def shape_of(annotation: Any) -> Shape:
 def _with_markers(shape: Shape, markers: tuple[Any, ...]) -> Shape:
     for marker in markers:
         if marker is OR_TEMPLATE:
-            shape = replace(shape, takes_template=True)
-        elif isinstance(marker, Takes):
+            shape = replace(shape, accepts_template=True)
+        elif isinstance(marker, Accepts):
             shape = replace(shape, words=marker.words)
         elif isinstance(marker, ByKind):
             shape = replace(shape, kind="kinds", by_kind=marker)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from opstrand.spec.problems import describe, fail, fail_at
-from opstrand.spec.scalars import Takes
+from opstrand.spec.scalars import Accepts
 
 _CPU = re.compile(r"\d+(\.\d+)?m?\Z")
 _MEMORY = re.compile(r"\d+(\.\d+)?(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?\Z")
@@ -63,9 +63,9 @@ def _validate_resources(value: Any) -> Any:
     return value
 
 
-Command = Annotated[Any, BeforeValidator(_validate_command), Takes("text or list of text")]
+Command = Annotated[Any, BeforeValidator(_validate_command), Accepts("text or list of text")]
 Variables = Annotated[dict[str, str], BeforeValidator(_validate_variables)]
-Amount = Annotated[Any, Takes("number, quantity, or a range such as 1..2")]
+Amount = Annotated[Any, Accepts("number, quantity, or a range such as 1..2")]
 ResourceShortcut = Annotated[dict[str, Amount], BeforeValidator(_validate_resources)]
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, model_validator
 
 from opstrand.spec.problems import describe, fail, fail_at
-from opstrand.spec.scalars import Takes, is_template
+from opstrand.spec.scalars import Accepts, is_template
 from opstrand.spec.section import Section
 
 _DATE: TypeAdapter[date] = TypeAdapter(date)
@@ -80,7 +80,7 @@ class Space(Section):
     """Values that a param can have: a `kind`, and its numbers as a mapping, a list or `a:b:c`."""
 
     kind: Kind = Field(description="The kind of the space.", examples=["choice", "uniform"])
-    value: Annotated[Any, Takes("list, mapping, or text such as 0:1:0.1")] = Field(
+    value: Annotated[Any, Accepts("list, mapping, or text such as 0:1:0.1")] = Field(
         description="The values of a choice, or the numbers of the space.",
         examples=[[1, 2], "0:1:0.1", {"low": 0, "high": 1}],
     )

@@ -139,7 +139,7 @@ class _Reader:
     def read(self) -> Any:
         try:
             for event in self._events():
-                self._take(event)
+                self._handle(event)
         except yaml.MarkedYAMLError as error:
             self._note_syntax(error)
         except yaml.reader.ReaderError as error:
@@ -175,10 +175,10 @@ class _Reader:
 
     # -- one event ---------------------------------------------------------------------------------
 
-    def _take(self, event: Any) -> None:
+    def _handle(self, event: Any) -> None:
         match event:
             case yaml.ScalarEvent():
-                self._take_scalar(event)
+                self._handle_scalar(event)
             case yaml.MappingStartEvent():
                 self._open({}, event)
             case yaml.SequenceStartEvent():
@@ -186,7 +186,7 @@ class _Reader:
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                 self._close()
             case yaml.AliasEvent():
-                self._take_alias(event)
+                self._handle_alias(event)
             case yaml.DocumentStartEvent():
                 self._start_document(event)
             case _:
@@ -204,10 +204,10 @@ class _Reader:
                 1,
             )
 
-    def _take_scalar(self, event: Any) -> None:
+    def _handle_scalar(self, event: Any) -> None:
         frame = self.stack[-1] if self.stack else None
         if frame is not None and isinstance(frame.value, dict) and not frame.has_key:
-            self._take_key(frame, event)
+            self._handle_key(frame, event)
             return
         self._count(event, 1, len(event.value))
         value = self._construct(event)
@@ -215,7 +215,7 @@ class _Reader:
             self._keep_anchor(event.anchor, (value, 1, len(event.value), None))
         self._put(value, self._place_of(event))
 
-    def _take_key(self, frame: _Frame, event: Any) -> None:
+    def _handle_key(self, frame: _Frame, event: Any) -> None:
         self._count(event, 1, len(event.value))
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         frame.has_key, frame.key_place = True, (line, column)
@@ -240,7 +240,7 @@ class _Reader:
             self._note(str(error), event)
             return str(event.value)
 
-    def _take_alias(self, event: Any) -> None:
+    def _handle_alias(self, event: Any) -> None:
         if event.anchor not in self.anchors:
             self._stop(f"the alias *{event.anchor} has no finished anchor before it", event)
         value, size, characters, place = self.anchors[event.anchor]

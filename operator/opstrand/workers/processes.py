@@ -133,11 +133,11 @@ class NurseryProcess:
                 },
             )
         ours.setblocking(False)
-        asyncio.get_running_loop().add_reader(ours, self._hear)
+        asyncio.get_running_loop().add_reader(ours, self._read_exits)
         self._control = ours
         return ours
 
-    def _hear(self) -> None:
+    def _read_exits(self) -> None:
         """Read which workers have ended, and with which exit code."""
         assert self._control is not None
         try:

@@ -123,10 +123,12 @@ def _work(request: bytes, connection: socket.socket, megabytes: int) -> tuple[by
     except TooLong:
         signal.setitimer(signal.ITIMER_PROF, 0)
     except MemoryError:
-        return _encode("expensive", _say(TOO_MUCH_MEMORY.format(memory=megabytes)), began), True
+        return _encode(
+            "expensive", _word_refusal(TOO_MUCH_MEMORY.format(memory=megabytes)), began
+        ), True
     if _Guard.is_over:
         # Report it in any case: the result of an interrupted job proves nothing.
-        return _encode("expensive", _say(TOO_LONG.format(seconds=seconds)), began), True
+        return _encode("expensive", _word_refusal(TOO_LONG.format(seconds=seconds)), began), True
     return answer, is_last
 
 
@@ -144,7 +146,7 @@ def _run(request: bytes, connection: socket.socket, began: float) -> tuple[bytes
     except SpecError as error:
         return _encode("refused", error.problems, began), False
     except RecursionError:
-        return _encode("expensive", _say("it is nested too deeply"), began), True
+        return _encode("expensive", _word_refusal("it is nested too deeply"), began), True
     except MemoryError:
         raise  # handled by the caller, where the timer is off
     except Exception:
@@ -156,9 +158,9 @@ def _run(request: bytes, connection: socket.socket, began: float) -> tuple[bytes
     return answer, False
 
 
-def _say(words: str) -> str:
+def _word_refusal(message: str) -> str:
     """The limit, and the template that was being evaluated when it was hit."""
-    return f"{words} (at {shorten(repr(_Guard.template), 120)})" if _Guard.template else words
+    return f"{message} (at {shorten(repr(_Guard.template), 120)})" if _Guard.template else message
 
 
 def _encode(kind: str, value: Any, began: float) -> bytes:

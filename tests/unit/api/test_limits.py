@@ -34,21 +34,21 @@ def test_places_are_counted_by_run_and_by_caller_and_given_back() -> None:
 
 async def test_turns_are_taken_in_order_and_one_keys_queue_is_not_anothers() -> None:
     turns = Turns(1, patience=0.05)
-    async with turns.take("a"):
-        async with turns.take("b"):
+    async with turns.acquire("a"):
+        async with turns.acquire("b"):
             pass
         with pytest.raises(Busy):
-            async with turns.take("a"):
+            async with turns.acquire("a"):
                 pass
-        waiting = asyncio.create_task(take(turns, "a"))
+        waiting = asyncio.create_task(acquire(turns, "a"))
         await asyncio.sleep(0.01)
     assert await waiting
     assert not turns._semaphores
     assert not turns._users
 
 
-async def take(turns: Turns, key: str) -> bool:
-    async with turns.take(key):
+async def acquire(turns: Turns, key: str) -> bool:
+    async with turns.acquire(key):
         return True
 
 

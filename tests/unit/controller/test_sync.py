@@ -267,8 +267,8 @@ def test_old_news_is_what_is_known_and_nothing_else(is_usual: bool) -> None:
             "metadata": {"name": name, "namespace": "ns", "resourceVersion": version, "uid": name}
         }
         bench.sync.observe(OPERATIONS, "ADDED", body)
-    assert bench.sync.is_old_news(OPERATIONS, line("MODIFIED", "7"))
-    assert bench.sync.is_old_news(OPERATIONS, line("ADDED", "7"))
+    assert bench.sync.repeats_cache(OPERATIONS, line("MODIFIED", "7"))
+    assert bench.sync.repeats_cache(OPERATIONS, line("ADDED", "7"))
     news = [
         line("MODIFIED", "8"),
         line("MODIFIED", "6"),
@@ -279,5 +279,5 @@ def test_old_news_is_what_is_known_and_nothing_else(is_usual: bool) -> None:
         line("MODIFIED", "9", labels={"name": "b", "resourceVersion": "8"}),
         line("MODIFIED", "9", labels={"namespace": "ns", "name": "a", "resourceVersion": "7"}),
     ]
-    assert not any(bench.sync.is_old_news(OPERATIONS, one) for one in news)
-    assert not bench.sync.is_old_news(PODS, line("MODIFIED", "7"))
+    assert not any(bench.sync.repeats_cache(OPERATIONS, one) for one in news)
+    assert not bench.sync.repeats_cache(PODS, line("MODIFIED", "7"))

@@ -39,14 +39,14 @@ class Artifacts(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _wrap(cls, said: Any) -> Any:
-        return {"artifacts": said} if isinstance(said, list) else said
+    def _wrap(cls, report: Any) -> Any:
+        return {"artifacts": report} if isinstance(report, list) else report
 
 
 async def log_artifacts(request: web.Request) -> web.Response:
-    body, said = await read_report(request, Artifacts)
+    body, report = await read_report(request, Artifacts)
     # The last artifact of a name wins.
-    artifacts = {item.name: stored_artifact(item.model_dump()) for item in said.artifacts}
+    artifacts = {item.name: stored_artifact(item.model_dump()) for item in report.artifacts}
     if artifacts:
         await store_report(request, body, Edit(artifacts=artifacts))
     return web.json_response({}, status=201)

@@ -137,7 +137,7 @@ async def read_body(request: web.Request) -> bytes:
     if request.content_length == 0 or not request.can_read_body:
         return b""
     try:
-        async with request.app[BODY_TURNS].take(request[CALLER].name), asyncio.timeout(seconds):
+        async with request.app[BODY_TURNS].acquire(request[CALLER].name), asyncio.timeout(seconds):
             return await request.read()
     except TimeoutError:
         raise TooSlow(f"The body did not come within {seconds:.0f} s.") from None

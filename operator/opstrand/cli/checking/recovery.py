@@ -53,24 +53,24 @@ def validate_rest(
 
     If validation stopped early, leave out what was reported and validate the rest.
     """
-    told: list[Problem] = []
+    shown: list[Problem] = []
     cut: list[Path] = []
     verdict = validate_submission(document)
     for _ in range(_ROUNDS):
-        told += [problem for problem in verdict.problems if not _follows(problem, cut, document)]
+        shown += [problem for problem in verdict.problems if not _follows(problem, cut, document)]
         found = [steps for problem in verdict.problems if (steps := _find(problem, document))]
         if (
             verdict.is_whole
             or _is_of_another_format(verdict)
             or not found
-            or len(told) >= MAX_PROBLEMS
+            or len(shown) >= MAX_PROBLEMS
             or any(map(_names_others, found))
         ):
             break
         cut += found
         document = replace(document, data=_leave_out(document.data, found))
         verdict = validate_submission(document)
-    return replace(verdict, problems=in_order(told)[:MAX_PROBLEMS])
+    return replace(verdict, problems=in_order(shown)[:MAX_PROBLEMS])
 
 
 def _is_of_another_format(verdict: Verdict) -> bool:

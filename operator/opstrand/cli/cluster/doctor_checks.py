@@ -85,7 +85,7 @@ async def _guard(name: str, check: Check, cluster: Cluster) -> list[Finding]:
         return [
             _warn(
                 name,
-                f"could not be looked at: {error.words}",
+                f"could not be looked at: {error.server_message}",
                 "Ask a person who may do it, or run doctor as an admin.",
             )
         ]
@@ -125,7 +125,7 @@ def _parse_object(text: str) -> Mapping[str, Any]:
 
 
 def _validate_version(version: Mapping[str, Any], cluster: Cluster) -> Finding:
-    told = f"Kubernetes {version.get('gitVersion')} at {cluster.api.session.server}"
+    summary = f"Kubernetes {version.get('gitVersion')} at {cluster.api.session.server}"
     digits = [
         int("".join(filter(str.isdigit, str(version.get(part)))) or 0)
         for part in ("major", "minor")
@@ -133,10 +133,10 @@ def _validate_version(version: Mapping[str, Any], cluster: Cluster) -> Finding:
     if tuple(digits) < OLDEST:
         return _warn(
             "cluster",
-            told,
+            summary,
             f"opstrand promises to work from {OLDEST[0]}.{OLDEST[1]} on: upgrade the cluster.",
         )
-    return _ok("cluster", told)
+    return _ok("cluster", summary)
 
 
 def _validate_clock(date: str, before: datetime, after: datetime) -> list[Finding]:
@@ -290,20 +290,22 @@ async def _check_api(cluster: Cluster) -> list[Finding]:
         todo = f"kubectl -n {HOME} logs deployment/{_API}"
         return [
             _fail(
-                "api", f"its Deployment is available, but it does not answer: {error.words}", todo
+                "api",
+                f"its Deployment is available, but it does not answer: {error.server_message}",
+                todo,
             )
         ]
     version = _parse_object(text).get("opstrand")
-    told = f"opstrand {version} answers at {_API}.{HOME}:{_API_PORT}"
+    summary = f"opstrand {version} answers at {_API}.{HOME}:{_API_PORT}"
     if version != __version__:
         return [
             _warn(
                 "api",
-                f"{told}, and this command line is {__version__}",
+                f"{summary}, and this command line is {__version__}",
                 f"{_INSTALL} {_SAME_VERSION}",
             )
         ]
-    return [_ok("api", told)]
+    return [_ok("api", summary)]
 
 
 async def _ask_api(cluster: Cluster) -> str:

@@ -50,7 +50,7 @@ class Patience:
     def renew(self) -> None:
         self._since = None
 
-    async def bear(self, trouble: ApiError) -> None:
+    async def wait_out(self, trouble: ApiError) -> None:
         now = time.monotonic()
         self._since = self._since or now
         if now - self._since > self._seconds:
@@ -161,11 +161,11 @@ class LogCursor:
         self._passed = 0
         return f"{self.at[:19]}Z" if self.at else None
 
-    def take(self, raw: bytes) -> bytes | None:
+    def accept(self, raw: bytes) -> bytes | None:
         """Return the line without its time, or None if it was reported before."""
         at, text = split_line(raw)
         if not at:
-            return self._take_strange(raw)
+            return self._accept_untimed(raw)
         if at < self.at:
             return None
         if at > self.at:
@@ -177,7 +177,7 @@ class LogCursor:
         self.count += 1
         return text
 
-    def _take_strange(self, raw: bytes) -> bytes | None:
+    def _accept_untimed(self, raw: bytes) -> bytes | None:
         """Return the kubelet's own message, that it cannot read the log, only once."""
         known, self._strange = self._strange, raw
         return None if raw == known else raw
@@ -305,13 +305,13 @@ async def follow_log(
                 namespace, pod, container=container, timestamps=True, **since
             ):
                 patience.renew()
-                text = cursor.take(raw)
+                text = cursor.accept(raw)
                 if text is not None:
                     on_line(text)
         except NotFound:
             return
         except Unreachable as error:
-            await patience.bear(error)
+            await patience.wait_out(error)
             continue
         except Invalid:
             # The container has not started; if the run is over it never will.

@@ -23,7 +23,7 @@ class _ListedRuns:
         self._bodies = {key_of(body): body for body in bodies}
         self.changed = asyncio.Event()
 
-    def take(self) -> list[Manifest]:
+    def read(self) -> list[Manifest]:
         self.changed.clear()
         return [*self._bodies.values()]
 
@@ -55,7 +55,7 @@ async def iter_lists(
     """
     listed, version = await api.list(OPERATIONS, namespace, labels=labels)
     store = _ListedRuns(listed)
-    yield store.take()
+    yield store.read()
     scope = Scope(OPERATIONS, namespace, labels=labels)
     informer = Informer(api, scope, store, version=version, on_failure=give_up)
     watching = asyncio.ensure_future(informer.run(until=lambda: False))
@@ -67,7 +67,7 @@ async def iter_lists(
             if watching.done():
                 watching.result()
                 return
-            yield store.take()
+            yield store.read()
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)

@@ -38,7 +38,7 @@ def explain_no_pod(body: Body, target: Target) -> CliError:
 
 
 async def explain_no_log(
-    api: KubeApi, body: Body, pod: str, container: str, target: Target, words: str
+    api: KubeApi, body: Body, pod: str, container: str, target: Target, message: str
 ) -> CliError:
     """Return the error for a Pod that has no log of this container."""
     name, status = body["metadata"]["name"], read_status(body)
@@ -57,7 +57,7 @@ async def explain_no_log(
             code=ExitCode.NOT_FOUND,
         )
     return CliError(
-        f"{name} has no log: {words}",
+        f"{name} has no log: {message}",
         hint=_waiting(body, target)
         if container == MAIN_CONTAINER
         else f"{target.command('get', name, project=body['metadata']['namespace'])} says what it "
@@ -66,9 +66,9 @@ async def explain_no_log(
 
 
 def _describe_end(status: Mapping[str, Any]) -> str:
-    told = f" ({status['reason']})" if status.get("reason") else ""
+    suffix = f" ({status['reason']})" if status.get("reason") else ""
     message = str(status.get("message") or "")
-    return f"{told}: {one_line(message, _LONG)}" if message else told
+    return f"{suffix}: {one_line(message, _LONG)}" if message else suffix
 
 
 def _waiting(body: Body, target: Target) -> str:

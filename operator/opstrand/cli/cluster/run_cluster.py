@@ -76,7 +76,7 @@ async def watch_run(
         except Interrupted as error:
             live.clear()
             words = ("logs", "-f", name) if logs else ("wait", name)
-            say(f"{error.word}; the run goes on. To come back to it:")
+            say(f"{error.message}; the run goes on. To come back to it:")
             say(f"  {target.command(*words, project=cluster.project)}")
             say("To stop it:")
             say(f"  {target.command('stop', name, project=cluster.project)}")

@@ -21,9 +21,9 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupted(Exception):
     """The wait ended before its result was there."""
 
-    def __init__(self, word: str, code: ExitCode) -> None:
-        super().__init__(word)
-        self.word = word
+    def __init__(self, message: str, code: ExitCode) -> None:
+        super().__init__(message)
+        self.message = message
         self.code = code
 
 

@@ -202,7 +202,7 @@ async def _follow(target: Target, names: tuple[str, ...], wish: _Wish) -> int:
         except Interrupted as error:
             line = target.command("logs", "-f", *names, project=runs.project)
             runs_go_on = "the run goes on" if len(bodies) == 1 else "the runs go on"
-            say(f"{error.word}; {runs_go_on}. To come back to it:")
+            say(f"{error.message}; {runs_go_on}. To come back to it:")
             say(f"  {line}")
             return error.code
     codes = [report_end(final, target) for final in finals]
@@ -283,7 +283,9 @@ async def _read(api: Any, body: Any, wish: _Wish, target: Target, number: int) -
             f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND
         ) from None
     except Invalid as error:
-        raise await explain_no_log(api, body, pod, wish.container, target, error.words) from None
+        raise await explain_no_log(
+            api, body, pod, wish.container, target, error.server_message
+        ) from None
 
 
 async def _read_if_there(
@@ -295,7 +297,7 @@ async def _read_if_there(
     try:
         await _print_lines(api, namespace, pod, query, sink)
     except Invalid as error:
-        say(f"({query['container']}: {error.words})", "dim")
+        say(f"({query['container']}: {error.server_message})", "dim")
 
 
 async def _print_lines(
@@ -310,10 +312,10 @@ async def _print_lines(
         begins, size = begins or at, size + len(line)
         sink.show(line if query["timestamps"] else text)
     if size >= _LONG and query["tailLines"] is None and query["sinceSeconds"] is None:
-        await _say_what_is_gone(api, namespace, pod, query["container"], begins)
+        await _report_missing_start(api, namespace, pod, query["container"], begins)
 
 
-async def _say_what_is_gone(
+async def _report_missing_start(
     api: Any, namespace: str, pod: str, container: str, begins: str
 ) -> None:
     """Report a cut log: a node keeps only the newest file of a long log and does not say so.

@@ -86,12 +86,14 @@ def _service_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
     if parse_phase(status).is_final:
         raise CliError(f"{name} has ended ({parse_phase(status).value})", code=ExitCode.STOPPED)
     if "service" not in status:
-        words = (
+        message = (
             f"it is a {status['kind']}"
             if status.get("kind")
             else "the operator has not looked at it yet"
         )
-        raise CliError(f"{name} has no ports: {words}", hint="Only runs of kind service have some.")
+        raise CliError(
+            f"{name} has no ports: {message}", hint="Only runs of kind service have some."
+        )
     found: Mapping[str, Any] = status["service"]
     return found
 

@@ -35,7 +35,7 @@ async def _wait_here(target: Target, runs: tuple[str, ...], seconds: float | Non
         finals = await wait_bounded(_watch_records(bodies), seconds=seconds)
     except Interrupted as error:
         say(
-            f"{error.word}; the runs go on. To wait again:\n  "
+            f"{error.message}; the runs go on. To wait again:\n  "
             f"{target.command('wait', *runs, project=target.project or PROJECT)}"
         )
         return error.code
@@ -75,7 +75,7 @@ async def _wait(target: Target, runs: tuple[str, ...], seconds: float | None) ->
         try:
             finals = await wait_bounded(_wait_all(cluster, bodies), seconds=seconds)
         except Interrupted as error:
-            say(f"{error.word}; the runs go on. To wait again:")
+            say(f"{error.message}; the runs go on. To wait again:")
             say(f"  {target.command('wait', *runs, project=cluster.project)}")
             return error.code
     return _report_all(finals, target)

@@ -212,8 +212,8 @@ def _download(address: str) -> bytes:
         with _make_opener().open(request, timeout=_SECONDS) as answer:
             return _read_whole(answer)
     except (OSError, ValueError, urllib.error.URLError, http.client.HTTPException) as error:
-        words = " ".join(str(getattr(error, "reason", error)).split())
-        raise CliError(f"could not download {address}: {words}") from None
+        message = " ".join(str(getattr(error, "reason", error)).split())
+        raise CliError(f"could not download {address}: {message}") from None
 
 
 def _read_whole(answer: http.client.HTTPResponse) -> bytes:

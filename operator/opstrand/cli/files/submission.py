@@ -202,7 +202,7 @@ def _merge_params(params: Mapping[str, Any], given: Mapping[str, Any]) -> dict[s
 
     Keep what the file says about where a value goes, and drop the file's own value and ref.
     """
-    laid = {}
+    merged = {}
     for name, value in given.items():
         before = params.get(name)
         full = isinstance(before, Mapping) and any(key in PARAM_KEYS for key in before)
@@ -216,5 +216,5 @@ def _merge_params(params: Mapping[str, Any], given: Mapping[str, Any]) -> dict[s
             if isinstance(value, GivenRef)
             else {"value": value}
         )
-        laid[name] = {**source, **kept}
-    return laid
+        merged[name] = {**source, **kept}
+    return merged

@@ -132,10 +132,10 @@ def _service(body: Body) -> str:
 def _reason(status: RunStatus, phase: Phase) -> str:
     """Return the reason, and for a run that waits or hangs since when."""
     reason = status.get("reason")
-    told = f" ({reason})" if reason and reason != phase.value else ""
+    suffix = f" ({reason})" if reason and reason != phase.value else ""
     history = status.get("history") or ()
     waits = phase in (Phase.WAITING, Phase.QUEUED, Phase.STARTING, Phase.RETRYING, Phase.STOPPING)
-    return told + (f" for {show_age(history[-1].get('at'))}" if waits and history else "")
+    return suffix + (f" for {show_age(history[-1].get('at'))}" if waits and history else "")
 
 
 def advise_run(body: Body, target: Target) -> str:
@@ -333,5 +333,5 @@ def _count(runs: Sequence[str] | None) -> str:
     """Return the number of runs that a join found, and their uuids if they are few."""
     if runs is None:
         return ""
-    told = f": {', '.join(runs)}" if 0 < len(runs) <= _FEW else ""
-    return f"{len(runs)} run{'s' * (len(runs) != 1)}{told}"
+    suffix = f": {', '.join(runs)}" if 0 < len(runs) <= _FEW else ""
+    return f"{len(runs)} run{'s' * (len(runs) != 1)}{suffix}"

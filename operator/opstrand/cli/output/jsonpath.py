@@ -116,12 +116,12 @@ def _find(path: str, data: Any, root: Any) -> list[Any]:
             _refuse(path, f"{path[at:]!r} is not understood here")
         if step["filter"] is not None and not _FILTER.fullmatch(step["filter"].strip()):
             _refuse(path, 'expected a filter such as ?(@.type=="Finished")')
-        values = [found for value in values for found in _take(step, value)]
+        values = [found for value in values for found in _select(step, value)]
         at = step.end()
     return values
 
 
-def _take(step: re.Match[str], value: Any) -> Iterator[Any]:
+def _select(step: re.Match[str], value: Any) -> Iterator[Any]:
     """Yield what one step leads to from a value."""
     if step["deep"]:
         yield from _descend(step["deep"], value)

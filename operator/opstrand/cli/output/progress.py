@@ -65,7 +65,7 @@ class Reporter:
         self._live = live
         self._target = target
         self._every_change = every_change
-        self._told: tuple[str, str, str] | None = None
+        self._reported: tuple[str, str, str] | None = None
 
     def change(self, body: Body) -> None:
         status = read_status(body)
@@ -73,9 +73,9 @@ class Reporter:
         is_trouble = _is_trouble(status, phase)
         # Of trouble the message counts too: once one missing object is there, it names the next.
         seen = (phase.value, reason, str(status["message"]) if is_trouble else "")
-        if seen == self._told or phase.is_final:
+        if seen == self._reported or phase.is_final:
             return
-        self._told = seen
+        self._reported = seen
         name = body["metadata"]["name"]
         self._live.update(f"{name}: {_state(status, phase, _SHORT)}")
         if self._every_change or is_trouble:
@@ -102,30 +102,33 @@ def _is_trouble(status: RunStatus, phase: Phase) -> bool:
 
 def _state(status: RunStatus, phase: Phase, limit: int) -> str:
     reason = str(status.get("reason") or "")
-    told = (
+    suffix = (
         f" ({reason})" if reason and reason not in (phase.value, "PodCreated", "PodRunning") else ""
     )
     message = f": {one_line(str(status['message']), limit)}" if status.get("message") else ""
-    return f"{phase.value}{told}{message}"
+    return f"{phase.value}{suffix}{message}"
 
 
 def report_end(body: Body, target: Target) -> ExitCode:
     """Print how a run ended and what to do about it; return its exit code."""
     status = read_status(body)
     phase, reason = parse_phase(status), str(status.get("reason") or "")
-    took = show_seconds(duration_of(body))
+    duration = show_seconds(duration_of(body))
     name = body["metadata"]["name"]
-    told = f" ({reason})" if reason and reason != phase.value else ""
-    say(f"{name}: {show_phase(phase, for_people=True)}{told}" + (f" in {took}" if took else ""))
+    suffix = f" ({reason})" if reason and reason != phase.value else ""
+    say(
+        f"{name}: {show_phase(phase, for_people=True)}{suffix}"
+        + (f" in {duration}" if duration else "")
+    )
     if phase is not Phase.SUCCEEDED:
-        for line in _last_words(str(status.get("message") or "")):
+        for line in _last_lines(str(status.get("message") or "")):
             say(f"  {line}")
         if hint := advise_run(body, target):
             say(f"hint: {hint}")
     return exit_code(body)
 
 
-def _last_words(message: str) -> list[str]:
+def _last_lines(message: str) -> list[str]:
     """Return a message in a few short lines.
 
     It keeps the beginning, which says what happened, and the end, which is the program's last

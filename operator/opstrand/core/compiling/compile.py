@@ -163,7 +163,7 @@ def _compose(
         merged["strictParams"] = True
     run = base.get("run")
     if written.get("run") is not None:
-        run = _meet_runs(run, written["run"], strategy)
+        run = _merge_runs(run, written["run"], strategy)
     run = apply_shortcuts(run, written, strategy)
     if written.get("runPatch"):
         run = _patch_run(run, written["runPatch"], strategy, path)
@@ -205,7 +205,7 @@ def _validate_reference(written: Mapping[str, Any], path: Path) -> None:
             raise SpecError(reason, message.format(written[key]), dotted((*path, key)))
 
 
-def _meet_runs(
+def _merge_runs(
     base: Mapping[str, Any] | None, run: Mapping[str, Any], strategy: Strategy
 ) -> Mapping[str, Any]:
     if base is None:

@@ -230,12 +230,12 @@ def _cycles(nodes: Mapping[str, Node]) -> list[Problem]:
         find_cycles({name: node.upstreams for name, node in nodes.items()}), MAX_PROBLEMS
     ):
         itself = len(cycle) == 2
-        words = (
+        message = (
             f"'{cycle[0]}' depends on itself"
             if itself
             else f"the operations wait for each other: {' → '.join(cycle)}"
         )
-        problems.append(Problem("InvalidSpec", shorten(words, MESSAGE), nodes[cycle[0]].path))
+        problems.append(Problem("InvalidSpec", shorten(message, MESSAGE), nodes[cycle[0]].path))
     return problems
 
 

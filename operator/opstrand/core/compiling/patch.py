@@ -28,18 +28,18 @@ def merge_over(
     fields = fields_of(model)
     for key, value in patch.items():
         shape = fields[key][0] if key in fields else _ANY
-        result[key] = _meet(shape, base.get(key), value, strategy)
+        result[key] = _merge_value(shape, base.get(key), value, strategy)
     return result
 
 
-def _meet(shape: Shape, base: Any, value: Any, strategy: Strategy) -> Any:
+def _merge_value(shape: Shape, base: Any, value: Any, strategy: Strategy) -> Any:
     if base is None:
         return value
     section = shape.for_value(base)
     if section is not None and isinstance(base, Mapping):
-        return _meet_section(shape, section, base, value, strategy)
+        return _merge_section(shape, section, base, value, strategy)
     if shape.kind == "kubernetes" and isinstance(base, Mapping):
-        return _meet_object(base, value, strategy)
+        return _merge_object(base, value, strategy)
     if strategy == "replace":
         return value
     if strategy == "isnull" or (value is None and strategy == "pre_merge"):
@@ -47,7 +47,7 @@ def _meet(shape: Shape, base: Any, value: Any, strategy: Strategy) -> Any:
     return None if value is None else _merge(shape, base, value, strategy)
 
 
-def _meet_section(
+def _merge_section(
     shape: Shape, section: type[BaseModel], base: Mapping[str, Any], value: Any, strategy: Strategy
 ) -> Any:
     """Merge a section key by key under every strategy; null is ignored.
@@ -66,7 +66,7 @@ def _meet_section(
     return merge_over(section, base, value, strategy)
 
 
-def _meet_object(base: Mapping[str, Any], value: Any, strategy: Strategy) -> Any:
+def _merge_object(base: Mapping[str, Any], value: Any, strategy: Strategy) -> Any:
     """Merge a Kubernetes object: its own keys one by one, null ignored.
 
     What is below a key is merged or replaced whole.

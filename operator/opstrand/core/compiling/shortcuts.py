@@ -128,24 +128,24 @@ def apply_shortcuts(run: Run | None, written: Mapping[str, Any], strategy: Strat
     Without a runtime, `ports` makes a service and any other shortcut a job.
     """
     if written.get("ports") is not None:
-        run = _lay(run, {"ports": written["ports"]}, strategy, "service")
+        run = _merge(run, {"ports": written["ports"]}, strategy, "service")
     if written.get("container") is not None:
-        run = _lay(run, {"container": written["container"]}, strategy)
+        run = _merge(run, {"container": written["container"]}, strategy)
     if written.get("cmd"):
         run = _apply_command(run, written["cmd"], strategy)
     if written.get("env") is not None:
         run = _apply_variables(run, written["env"], strategy)
     if written.get("resources") is not None:
-        run = _lay(
+        run = _merge(
             run, {"container": {"resources": spread_resources(written["resources"])}}, strategy
         )
     for key in _PLAIN:
         if written.get(key) is not None:
-            run = _lay(run, {key: written[key]}, strategy)
+            run = _merge(run, {key: written[key]}, strategy)
     return run
 
 
-def _lay(run: Run | None, patch: Mapping[str, Any], strategy: Strategy, kind: str = "job") -> Run:
+def _merge(run: Run | None, patch: Mapping[str, Any], strategy: Strategy, kind: str = "job") -> Run:
     if run is None:
         return {"kind": kind, **patch}
     return merge_over_run(str(run["kind"]), run, patch, strategy)
@@ -159,8 +159,8 @@ def _apply_command(run: Run | None, cmd: Any, strategy: Strategy) -> Run:
     lines = [cmd] if isinstance(cmd, str) else list(cmd)
     pair = {"command": ["/bin/sh", "-c"], "args": ["\n".join(["set -e", *lines])]}
     if run is None or strategy in ("post_merge", "replace"):
-        return _lay(run, {"container": pair}, "replace")
-    filled = _lay(run, {"container": pair}, "isnull")
+        return _merge(run, {"container": pair}, "replace")
+    filled = _merge(run, {"container": pair}, "isnull")
     return _restore(
         run,
         filled,
@@ -172,9 +172,11 @@ def _apply_command(run: Run | None, cmd: Any, strategy: Strategy) -> Run:
 def _apply_variables(run: Run | None, env: Mapping[str, str], strategy: Strategy) -> Run:
     entries = [{"name": name, "value": value} for name, value in env.items()]
     if run is None or strategy in ("replace", "isnull"):
-        return _lay(run, {"container": {"env": entries}}, strategy)
-    laid = _lay(run, {"container": {"env": []}}, strategy)
-    return _change_containers(laid, lambda container: _with_variables(container, entries, strategy))
+        return _merge(run, {"container": {"env": entries}}, strategy)
+    merged = _merge(run, {"container": {"env": []}}, strategy)
+    return _change_containers(
+        merged, lambda container: _with_variables(container, entries, strategy)
+    )
 
 
 def _with_variables(

@@ -48,9 +48,9 @@ def _leaving(pod: Pod) -> Observation | None:
         if reason == "NodeLost"
         else "; it is given its grace"
     )
-    words = terminated.describe_disruption(pod, reason) + ending
+    message = terminated.describe_disruption(pod, reason) + ending
     return Observation(
-        state, reason, words, Fault.PLATFORM, started_at=(running or {}).get("startedAt")
+        state, reason, message, Fault.PLATFORM, started_at=(running or {}).get("startedAt")
     )
 
 

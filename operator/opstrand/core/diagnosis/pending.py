@@ -57,7 +57,7 @@ def find_broken_sidecar(pod: Pod) -> Observation | None:
     for container in containers_of(pod, "initContainerStatuses"):
         end = end_of(container) or earlier_end_of(container)
         if end is not None and is_sidecar(pod, container) and not container.get("started"):
-            reason, words = describe_end(pod, container, end)
+            reason, message = describe_end(pod, container, end)
             how = (
                 "is down"
                 if "running" in state_of(main_of(pod))
@@ -66,7 +66,7 @@ def find_broken_sidecar(pod: Pod) -> Observation | None:
             return Observation(
                 State.PENDING,
                 reason,
-                f"sidecar {container.get('name')!r} {how}: {words}",
+                f"sidecar {container.get('name')!r} {how}: {message}",
                 Fault.USER,
             )
     return None
@@ -179,12 +179,12 @@ def _find_reported(events: Sequence[Event], reasons: Sequence[str]) -> str | Non
 
     Events alternate between several messages: always return the same one of them.
     """
-    told = [one for one in events if one.get("reason") in reasons]
-    newest = max((_when(one) for one in told), default="")
+    found = [one for one in events if one.get("reason") in reasons]
+    newest = max((_when(one) for one in found), default="")
     return min(
         (
             str(one.get("message") or "no reason given")
-            for one in told
+            for one in found
             if _is_recent(_when(one), newest)
         ),
         default=None,

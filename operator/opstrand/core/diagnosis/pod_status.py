@@ -137,7 +137,7 @@ def was_beyond_deadline(pod: Pod, end: ContainerStateTerminated) -> bool:
     )
 
 
-def last_words(pod: Pod, end: ContainerStateTerminated) -> str:
+def last_output(pod: Pod, end: ContainerStateTerminated) -> str:
     """Return the container's termination message without secrets.
 
     Secrets are those known from the Pod, and those that look like one.

@@ -17,7 +17,7 @@ from opstrand.core.diagnosis.pod_status import (
     init_steps_of,
     is_being_deleted,
     is_over,
-    last_words,
+    last_output,
     main_of,
     memory_limit_of,
     node_of,
@@ -44,7 +44,7 @@ _OWN_LIMIT = re.compile(r"exceed(?:s|ed) (?:the|its) .*limit")
 #: Terminated reasons of a container whose program never ran.
 NEVER_STARTED = ("ContainerCannotRun", "StartError")
 #: What the log line that names the error contains in most languages.
-_TELLING = re.compile(
+_CAUSE = re.compile(
     r"(?i)(error|exception|panic|fatal)\b|\b(failed|cannot|could not|denied|not found|no such)\b"
 )
 #: Reasons that a node invents for a container of which it has no record: it was restarted while the
@@ -105,12 +105,12 @@ def disruption_of(pod: Pod) -> str | None:
 
 
 def describe_disruption(pod: Pod, reason: str) -> str:
-    words = str(
+    message = str(
         condition_of(pod, "DisruptionTarget").get("message")
         or status_of(pod).get("message")
         or reason
     ).strip()
-    return f"node {node_of(pod)!r} is lost: {words}" if reason == "NodeLost" else words
+    return f"node {node_of(pod)!r} is lost: {message}" if reason == "NodeLost" else message
 
 
 def find_deadline(pod: Pod) -> Observation | None:
@@ -124,12 +124,12 @@ def find_deadline(pod: Pod) -> Observation | None:
     )
     if step is None:
         return _failed(pod, "DeadlineExceeded", f"it did not end{within}", Fault.USER)
-    words = last_words(pod, end_of(step) or {}).splitlines()
-    said = f": {words[-1]}" if words else ""
+    lines = last_output(pod, end_of(step) or {}).splitlines()
+    suffix = f": {lines[-1]}" if lines else ""
     return _failed(
         pod,
         "DeadlineExceeded",
-        f"init step {step.get('name')!r} did not end{within}{said}",
+        f"init step {step.get('name')!r} did not end{within}{suffix}",
         Fault.USER,
     )
 
@@ -167,13 +167,13 @@ def find_restarted_node(pod: Pod) -> Observation | None:
     end = next((one for one in ends if one.get("reason") in _FORGOTTEN), None)
     if end is None or not is_over(pod):
         return None
-    words = str(
+    message = str(
         end.get("message") or f"it says {end['reason']}, exit code {end.get('exitCode')}"
     ).strip()
     return _failed(
         pod,
         "NodeLost",
-        f"node {node_of(pod)!r} was restarted and lost the container: {words}",
+        f"node {node_of(pod)!r} was restarted and lost the container: {message}",
         Fault.PLATFORM,
         end,
     )
@@ -214,11 +214,11 @@ def find_refusal(pod: Pod) -> Observation | None:
     if status_of(pod).get("phase") != "Failed":
         return None
     reason = status_of(pod).get("reason") or "the Pod failed without running"
-    words = (
+    message = (
         f"node {node_of(pod)!r} did not accept it: {reason}: "
         f"{status_of(pod).get('message') or 'no reason given'}"
     )
-    return _failed(pod, "NodeRefused", words, Fault.PLATFORM)
+    return _failed(pod, "NodeRefused", message, Fault.PLATFORM)
 
 
 # -- messages --------------------------------------------------------------------------------------
@@ -228,29 +228,29 @@ def describe_end(
     pod: Pod, container: ContainerStatus, end: ContainerStateTerminated
 ) -> tuple[str, str]:
     """Return the reason and the message for how a container ended."""
-    words = last_words(pod, end)
+    message = last_output(pod, end)
     if end.get("reason") == "OOMKilled":
         return "OOMKilled", _describe_memory(memory_limit_of(pod, str(container.get("name"))))
     if end.get("reason") in NEVER_STARTED:
-        return "ContainerFailed", f"could not start: {words}"
+        return "ContainerFailed", f"could not start: {message}"
     return "ContainerFailed", f"exit code {end.get('exitCode')}" + (
-        f": {_lead(words)}" if words else ""
+        f": {_lead(message)}" if message else ""
     )
 
 
-def _lead(words: str) -> str:
+def _lead(message: str) -> str:
     """Return the line that names the error, and after it all lines.
 
     A table shows one line, and the first line of a traceback says nothing.
     """
-    lines = words.splitlines()
-    telling = next((line for line in reversed(lines) if _TELLING.search(line)), lines[-1])
-    return words if telling == lines[0] else f"{telling.strip()}; its last lines:\n{words}"
+    lines = message.splitlines()
+    cause = next((line for line in reversed(lines) if _CAUSE.search(line)), lines[-1])
+    return message if cause == lines[0] else f"{cause.strip()}; its last lines:\n{message}"
 
 
 def describe_main_end(pod: Pod, end: ContainerStateTerminated) -> tuple[str, str]:
-    reason, words = describe_end(pod, main_of(pod), end)
-    return reason, words if _has_exited(end) else f"the container {words}"
+    reason, message = describe_end(pod, main_of(pod), end)
+    return reason, message if _has_exited(end) else f"the container {message}"
 
 
 def _has_exited(end: ContainerStateTerminated) -> bool:
@@ -262,8 +262,8 @@ def describe_init_end(
     pod: Pod, container: ContainerStatus, end: ContainerStateTerminated
 ) -> tuple[str, str]:
     """Return the reason and the message for an init container that failed."""
-    reason, words = describe_end(pod, container, end)
-    ended = f"ended with {words}" if _has_exited(end) else words
+    reason, message = describe_end(pod, container, end)
+    ended = f"ended with {message}" if _has_exited(end) else message
     return (
         reason if reason == "OOMKilled" else "InitFailed",
         f"init step {container.get('name')!r} {ended}",

@@ -61,11 +61,11 @@ Action = Create | Claim | Patch | Delete
 
 @dataclass(frozen=True)
 class Refusal:
-    """The API server did not create an object. `words` are its own.
+    """The API server did not create an object. `message` is its own.
 
     `taken`: another object has the name; `invalid`: the object is not valid; `forbidden`: an
     admission plugin or a missing right; `absent`: the namespace is gone.
     """
 
     cause: Literal["taken", "invalid", "forbidden", "absent"]
-    words: str
+    message: str

@@ -55,22 +55,24 @@ def interpret_refusal(refusal: Refusal) -> Verdict | None:
     """Return what a refused object means for its run; None if the refusal is not about it."""
     match refusal.cause:
         case "taken":
-            return Verdict(Phase.FAILED, "NameConflict", refusal.words)
+            return Verdict(Phase.FAILED, "NameConflict", refusal.message)
         case "invalid":
-            return Verdict(Phase.FAILED, "PodRefused", refusal.words)
+            return Verdict(Phase.FAILED, "PodRefused", refusal.message)
         case "absent":
-            return Verdict(Phase.STOPPED, "NamespaceTerminating", refusal.words)
+            return Verdict(Phase.STOPPED, "NamespaceTerminating", refusal.message)
         case "forbidden":
-            return interpret_forbidden(refusal.words)
+            return interpret_forbidden(refusal.message)
 
 
-def interpret_forbidden(words: str) -> Verdict | None:
+def interpret_forbidden(server_message: str) -> Verdict | None:
     """Return what a refusal with this message means; None if it is not about the run."""
-    if _NOT_ABOUT_IT.search(words):
+    if _NOT_ABOUT_IT.search(server_message):
         return None
     for piece, reason, phase, again in _FORBIDDEN:
-        if piece in words:
-            message = words + _OF_OURS if _PER_CONTAINER in words else words
+        if piece in server_message:
+            message = (
+                server_message + _OF_OURS if _PER_CONTAINER in server_message else server_message
+            )
             return Verdict(phase, reason, message, again)
     return None
 

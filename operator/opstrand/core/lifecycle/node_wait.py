@@ -35,24 +35,26 @@ class NodeWait:
         return self.left <= 0
 
 
-def find_node_wait(pod: Pod, age: float, words: str, settings: Settings) -> NodeWait | None:
+def find_node_wait(
+    pod: Pod, age: float, scheduler_message: str, settings: Settings
+) -> NodeWait | None:
     """Return the bound of a Pod of this age in seconds.
 
     None if the Pod has a node or is held back on purpose.
 
     A run with a timeout waits for the longer of that and `start_patience`, in which a cluster can
-    add a node. `words` is the scheduler's message.
+    add a node. `scheduler_message` is the scheduler's message.
     """
     if not _is_waiting(pod):
         return None
     timeout, limit = spec_of(pod).get("activeDeadlineSeconds"), settings.node_patience
-    said = f": {words}" if words else ""
+    suffix = f": {scheduler_message}" if scheduler_message else ""
     bounds = (
         [
             (
                 limit,
                 "Unschedulable",
-                f"no node took its Pod within {limit} s (OPSTRAND_NODE_PATIENCE){said}",
+                f"no node took its Pod within {limit} s (OPSTRAND_NODE_PATIENCE){suffix}",
             )
         ]
         if limit
@@ -66,7 +68,7 @@ def find_node_wait(pod: Pod, age: float, words: str, settings: Settings) -> Node
             else f"OPSTRAND_START_PATIENCE, which is more than its timeout of {timeout} s"
         )
         bounds.append(
-            (most, "DeadlineExceeded", f"no node took its Pod within {most} s ({which}){said}")
+            (most, "DeadlineExceeded", f"no node took its Pod within {most} s ({which}){suffix}")
         )
     if not bounds:
         return None

@@ -58,8 +58,10 @@ def read_platform_retries(body: Body, plan: Plan) -> int | None:
             and len(str(text)) <= len(str(ATTEMPTS))
             and int(text) <= ATTEMPTS
         ):
-            words = f"expected a whole number from 0 to {ATTEMPTS}, found {shorten(repr(text), 80)}"
-            raise SpecError("InvalidSpec", words, f'{path}["{PLATFORM_RETRIES}"]')
+            message = (
+                f"expected a whole number from 0 to {ATTEMPTS}, found {shorten(repr(text), 80)}"
+            )
+            raise SpecError("InvalidSpec", message, f'{path}["{PLATFORM_RETRIES}"]')
         return int(text)
     return None
 

@@ -92,11 +92,11 @@ def _validate_page(http: Mapping[str, Any], ports: Sequence[int]) -> Iterator[Pr
                 f"{_PROBE}.http.{key}",
             )
     if http.get("port") not in ports:
-        words = (
+        message = (
             f"expected a port of the service ({', '.join(map(str, ports))}), found "
             f"{describe(http.get('port'))}"
         )
-        yield Problem("InvalidSpec", words, f"{_PROBE}.http.port")
+        yield Problem("InvalidSpec", message, f"{_PROBE}.http.port")
 
 
 def read_culling(termination: Mapping[str, Any] | None) -> Culling | None:
@@ -111,8 +111,8 @@ def read_culling(termination: Mapping[str, Any] | None) -> Culling | None:
 def read_activity(text: str) -> Activity:
     """Read the activity from the page's answer."""
     try:
-        told = json.loads(text)
-        last = datetime.fromisoformat(str(told["last_activity"]))
+        answer = json.loads(text)
+        last = datetime.fromisoformat(str(answer["last_activity"]))
     except (ValueError, KeyError, TypeError):
         return Activity(
             trouble="its answer is no JSON object with last_activity, a time of RFC 3339"

@@ -152,14 +152,14 @@ def _render_ours(
             "requests": dict(_REQUESTS),
             "limits": {"cpu": _CPU, "memory": _MEMORY_OF_GIT if group.needs_scratch else _MEMORY},
         },
-        "securityContext": our_security(plan, shares_files=_meets_others(group, plan, catalog)),
+        "securityContext": our_security(plan, shares_files=_shares_files(group, plan, catalog)),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
         "env": travels,
     }
 
 
-def _meets_others(group: Group, plan: Plan, catalog: Catalog) -> bool:
+def _shares_files(group: Group, plan: Plan, catalog: Catalog) -> bool:
     """Return whether the operator's container sees files that other runs left."""
     return (
         bool(group.used)

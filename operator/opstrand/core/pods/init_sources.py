@@ -43,12 +43,12 @@ def render_step(
     if connection.has_volume:
         return _render_copy(step, plan, settings, catalog, connection)
     if "container" not in step:
-        words = (
+        message = (
             f"a step with the connection '{connection.name}' of kind {connection.kind} needs a "
             "container that uses it"
         )
         raise SpecError(
-            "NotSupported" if connection.is_bucket else "InvalidSpec", words, "container"
+            "NotSupported" if connection.is_bucket else "InvalidSpec", message, "container"
         )
     return (), connection
 
@@ -150,16 +150,16 @@ def _render_copy(
     """
     store = connection or catalog.store
     if store is None:
-        words = (
+        message = (
             "artifacts and paths without a connection come from the artifacts store, and this "
             "installation has none"
         )
-        raise SpecError("InvalidSpec", f"{words}: name a connection")
+        raise SpecError("InvalidSpec", f"{message}: name a connection")
     if not store.has_volume:
-        words = f"this version copies from volumes, and '{store.name}' is of kind {store.kind}"
+        message = f"this version copies from volumes, and '{store.name}' is of kind {store.kind}"
         raise SpecError(
             "NotSupported",
-            f"{words}: a step with the connection and a container, and nothing else, fetches by "
+            f"{message}: a step with the connection and a container, and nothing else, fetches by "
             "itself",
             "connection",
         )

@@ -162,10 +162,10 @@ def _render_main(
     given = container.get("volumeMounts") or ()
     ours = [*volumes.main_mounts(plan, catalog), *connections.render_mounts(used)]
     container["volumeMounts"] = volumes.join_mounts(given, ours, "run.container")
-    return _keep_last_words(container)
+    return _keep_last_output(container)
 
 
-def _keep_last_words(container: Manifest) -> Manifest:
+def _keep_last_output(container: Manifest) -> Manifest:
     """Make the kubelet keep the last log lines of a failed container in its status.
 
     So the run's message has them without another request.
@@ -288,5 +288,5 @@ def _render_sidecars(
         container["volumeMounts"] = volumes.join_mounts(
             container.get("volumeMounts") or (), context, f"run.sidecars[{index}]"
         )
-        rendered.append({**_keep_last_words(container), "restartPolicy": "Always"})
+        rendered.append({**_keep_last_output(container), "restartPolicy": "Always"})
     return rendered

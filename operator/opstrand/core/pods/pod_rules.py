@@ -284,11 +284,11 @@ def _validate_init(plan: Plan) -> Iterator[Problem]:
                 "InvalidSpec", f"something is mounted at {step['path']} already", f"{path}.path"
             )
         if any(one == folder or one.startswith(f"{folder}/") for one in _OF_THE_IMAGE):
-            words = (
+            message = (
                 f"the init container's own programs are in {step['path']}, and a volume there "
                 "would hide them; use another folder"
             )
-            yield Problem("InvalidSpec", words, f"{path}.path")
+            yield Problem("InvalidSpec", message, f"{path}.path")
 
 
 def _validate_nuls(plan: Plan) -> Iterator[Problem]:

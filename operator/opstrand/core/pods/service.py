@@ -57,11 +57,11 @@ def validate_service(plan: Plan) -> Iterator[Problem]:
             )
     if plan.environment.get("restartPolicy") not in (None, "Always"):
         found = describe(plan.environment["restartPolicy"])
-        words = (
+        message = (
             "a service is restarted whenever it ends: expected Always (see "
             f"termination.maxRetries), found {found}"
         )
-        yield Problem("InvalidSpec", words, "run.environment.restartPolicy")
+        yield Problem("InvalidSpec", message, "run.environment.restartPolicy")
     if plan.termination.get("podFailurePolicy") is not None:
         yield Problem(
             "NotSupported",

@@ -22,19 +22,19 @@ _RESTARTS = ("Never", "OnFailure", "ExitCode")
 def validate_restarts(plan: Plan) -> Iterator[Problem]:
     restart = plan.environment.get("restartPolicy")
     if restart is not None and restart not in _RESTARTS:
-        words = (
+        message = (
             f"a {plan.kind} ends: expected Never or OnFailure (with termination.maxRetries), found "
             f"{describe(restart)}"
         )
-        yield Problem("InvalidSpec", words, "run.environment.restartPolicy")
+        yield Problem("InvalidSpec", message, "run.environment.restartPolicy")
 
 
 def validate_limits(plan: Plan) -> Iterator[Problem]:
     for key in ("maxRetries", "timeout", "ttl"):
         value = plan.termination.get(key)
         if value is not None and not _is_count(value):
-            words = f"expected a whole number from 0 to {_MOST}, found {describe(value)}"
-            yield Problem("InvalidSpec", words, f"termination.{key}")
+            message = f"expected a whole number from 0 to {_MOST}, found {describe(value)}"
+            yield Problem("InvalidSpec", message, f"termination.{key}")
 
 
 def _is_count(value: Any) -> bool:

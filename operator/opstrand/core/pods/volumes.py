@@ -177,8 +177,10 @@ def join_mounts(given: Sequence[Manifest], ours: Sequence[Manifest], path: str) 
         place = str(one.get("mountPath")).rstrip("/")
         known = mounts.setdefault(place, one)
         if known["name"] != one["name"] or known.get("subPath") != one.get("subPath"):
-            words = f"the volumes '{known['name']}' and '{one['name']}' are both mounted at {place}"
-            raise SpecError("InvalidSpec", words, f"{path}.volumeMounts")
+            message = (
+                f"the volumes '{known['name']}' and '{one['name']}' are both mounted at {place}"
+            )
+            raise SpecError("InvalidSpec", message, f"{path}.volumeMounts")
     return list(mounts.values())
 
 

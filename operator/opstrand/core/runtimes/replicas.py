@@ -129,9 +129,9 @@ def _observe(pod: Pod, events: Sequence[Event], ago: _Ago) -> Observation:
 def _find_crash(pod: Pod, ago: _Ago) -> Observation | None:
     """Find a container that ended and is restarted: it waits, or runs too briefly to be trusted."""
     for container, failure in _failed_inits(pod):
-        reason, words = describe_init_end(pod, container, failure)
+        reason, message = describe_init_end(pod, container, failure)
         return Observation(
-            State.PENDING, reason, f"{words}; Kubernetes starts it again", Fault.USER
+            State.PENDING, reason, f"{message}; Kubernetes starts it again", Fault.USER
         )
     main = main_of(pod)
     end = _last_end(main)

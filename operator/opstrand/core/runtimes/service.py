@@ -1,4 +1,4 @@
-"""Advance a frozen run of kind service: it runs while one replica serves, and ends when told to.
+"""Advance a frozen run of kind service: it runs while one replica serves, and ends on request.
 
 Kubernetes keeps the replicas alive; their state becomes the run's phase. Every end goes through
 Stopping, with its reason: the run is over once its Deployment and its Pods are gone. Must not
@@ -59,7 +59,7 @@ from opstrand.types import Condition, Deployment
 
 
 class ServiceRuntime:
-    """A run of kind service: a Deployment and a Service, until it is told to end."""
+    """A run of kind service: a Deployment and a Service, until a stop is requested."""
 
     kind = KIND
     mark = "service"
@@ -125,8 +125,8 @@ def _restore(snapshot: ServiceSnapshot, decision: Decision) -> Decision:
     try:
         return replace(decision, actions=recreate(snapshot).actions)
     except SpecError as error:
-        words = f"its Service was deleted and cannot be made again: {error.message}"
-        return replace(decision, status=advanced(snapshot, Phase.RUNNING, error.reason, words))
+        message = f"its Service was deleted and cannot be made again: {error.message}"
+        return replace(decision, status=advanced(snapshot, Phase.RUNNING, error.reason, message))
 
 
 # -- without a Pod ---------------------------------------------------------------------------------
@@ -154,11 +154,11 @@ def _wait_for_deployment(snapshot: ServiceSnapshot, deployment: Deployment) -> D
     refused = _find_condition(deployment, "ReplicaFailure")
     if refused is None:
         return _wait_for_pods(snapshot, grace)
-    words = str(refused.get("message") or refused.get("reason"))
-    verdict = interpret_forbidden(words)
+    message = str(refused.get("message") or refused.get("reason"))
+    verdict = interpret_forbidden(message)
     if verdict is not None:
         return refuse(snapshot, verdict, is_cleared_first=True)
-    status = advanced(snapshot, Phase.STARTING, "PodRefused", words)
+    status = advanced(snapshot, Phase.STARTING, "PodRefused", message)
     return Decision(status, requeue_after=2 * grace)
 
 
@@ -201,16 +201,21 @@ def _lose(snapshot: ServiceSnapshot) -> Decision:
     spent = next_spent(
         Spent.parse(snapshot.status), Fault.PLATFORM, max_retries=0, max_disruptions=allowed
     )
-    words = "its Deployment was deleted while it ran"
+    message = "its Deployment was deleted while it ran"
     if spent is None:
-        return stop_service(snapshot, "DeploymentLost", words)
+        return stop_service(snapshot, "DeploymentLost", message)
     facts: dict[str, Any] = {
         "attempt": int(snapshot.status.get("attempt") or 0) + 1,
         "retries": spent.as_dict(),
         "pod": {},
     }
     status = advanced(
-        snapshot, Phase.RETRYING, "DeploymentLost", words, **facts, service=with_pods(snapshot, ())
+        snapshot,
+        Phase.RETRYING,
+        "DeploymentLost",
+        message,
+        **facts,
+        service=with_pods(snapshot, ()),
     )
     return Decision(
         status, requeue_after=backoff(spent, Fault.PLATFORM, first=snapshot.settings.retry_backoff)

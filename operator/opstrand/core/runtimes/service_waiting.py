@@ -122,13 +122,17 @@ def _wait_for_probe(snapshot: ServiceSnapshot, seen: Replicas, since: str) -> De
     left = snapshot.settings.init_grace - snapshot.since(since)
     if left > 0:
         return Decision(_recorded(snapshot, seen), requeue_after=left)
-    words = (
+    message = (
         f"its container has been running since {since}, and its readiness probe does not find it "
         "ready"
     )
     return Decision(
         advanced(
-            snapshot, Phase.STARTING, "NotReady", words, **list_facts(snapshot, seen, seen.live[0])
+            snapshot,
+            Phase.STARTING,
+            "NotReady",
+            message,
+            **list_facts(snapshot, seen, seen.live[0]),
         )
     )
 

@@ -45,10 +45,10 @@ def field_schema(shape: Shape, info: FieldInfo, *, depth: int = _DEPTH) -> Schem
 
 
 def shape_schema(shape: Shape, depth: int) -> Schema:
-    if shape.kind == "whole" and shape.takes_template:
+    if shape.kind == "whole" and shape.accepts_template:
         return {"x-kubernetes-int-or-string": True}
     if shape.kind in ("any", "either") or (
-        shape.takes_template and shape.kind not in ("text", "choice")
+        shape.accepts_template and shape.kind not in ("text", "choice")
     ):
         return dict(OPEN)
     return _plain_schema(shape, depth)
@@ -61,7 +61,7 @@ def _plain_schema(shape: Shape, depth: int) -> Schema:
     if shape.kind == "choice":
         return (
             {"type": "string"}
-            if shape.takes_template
+            if shape.accepts_template
             else {"type": "string", "enum": list(shape.choices)}
         )
     if shape.kind == "list":
@@ -91,14 +91,14 @@ def keys_of(shape: Shape) -> list[str]:
     return list(known_keys()[shape.kubernetes]) if shape.kubernetes else []
 
 
-def taking_null(properties: Mapping[str, Schema]) -> dict[str, Schema]:
+def accepting_null(properties: Mapping[str, Schema]) -> dict[str, Schema]:
     """The same keys, each of which accepts null too: in a polyaxonfile null is a value that removes
     what a component sets.
     """
-    return {key: _taking_null(schema) for key, schema in properties.items()}
+    return {key: _accepting_null(schema) for key, schema in properties.items()}
 
 
-def _taking_null(schema: Schema) -> Schema:
+def _accepting_null(schema: Schema) -> Schema:
     changed = (
         {**schema, "nullable": True}
         if "type" in schema or "x-kubernetes-int-or-string" in schema
@@ -107,5 +107,5 @@ def _taking_null(schema: Schema) -> Schema:
     if "enum" in changed:
         changed["enum"] = [*changed["enum"], None]
     if "properties" in changed:
-        changed["properties"] = taking_null(changed["properties"])
+        changed["properties"] = accepting_null(changed["properties"])
     return changed

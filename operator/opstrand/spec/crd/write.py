@@ -19,10 +19,10 @@ from opstrand.spec.crd.schema import (
     MAX_ITEMS,
     OPEN,
     Schema,
+    accepting_null,
     keys_of,
     object_schema,
     section_schema,
-    taking_null,
 )
 from opstrand.spec.crd.status import status_schema
 from opstrand.spec.operation import Control, Operation
@@ -153,7 +153,7 @@ def _spec_schema(model: type[Component] | type[Operation]) -> Schema:
     for schema_of_key in properties.values():
         if schema_of_key.get("type") == "string":
             schema_of_key["maxLength"] = _MAX_TEXT
-    return {**schema, "properties": taking_null(properties)}
+    return {**schema, "properties": accepting_null(properties)}
 
 
 def _typed(schema: Mapping[str, Any], **kind: Any) -> Schema:

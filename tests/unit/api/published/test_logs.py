@@ -106,7 +106,7 @@ async def test_who_does_not_follow_is_not_held_back_by_a_long_run(
 def test_a_cursor_survives_its_way_through_the_client() -> None:
     chunk = Chunk(Cursor())
     for text in "ab":
-        chunk.take(LogLine("2026-01-02T03:04:05.123456789Z", text), 2)
+        chunk.add(LogLine("2026-01-02T03:04:05.123456789Z", text), 2)
     assert Cursor.parse(str(chunk.cursor)) == Cursor(2, "2026-01-02T03:04:05.123456789Z", 2)
     for nonsense in (None, "", "x", "1", "1.x.y", "9" * 100):
         assert Cursor.parse(nonsense) == Cursor()

@@ -295,7 +295,7 @@ def test_a_child_whose_name_is_taken_ends_the_pipeline_and_what_runs() -> None:
     cluster.set(a="x")
     cluster.step()
     assert (cluster.status["phase"], cluster.status["reason"]) == ("Failed", "NameConflict")
-    assert cluster.status["message"] == TAKEN.words
+    assert cluster.status["message"] == TAKEN.message
 
 
 def test_a_quota_is_waited_for() -> None:
