@@ -253,7 +253,7 @@ def copied(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     file = tmp_path / "runs" / "default" / "four" / "run.json"
     body = json.loads(file.read_text())
     metadata = {**body["metadata"], "name": "four", "uid": str(uuid.uuid4()), "labels": {}}
-    status = {"phase": "Waiting", "reason": "ApprovalPending"}
+    status = {"phase": "Waiting", "reason": "AwaitingApproval"}
     file.write_text(json.dumps({**body, "metadata": metadata, "status": status}))
     monkeypatch.setenv("OPSTRAND_LOCAL", str(tmp_path / "runs"))
     claims = Claims(Records(tmp_path / "runs"))

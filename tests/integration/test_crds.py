@@ -294,7 +294,7 @@ async def test_a_large_spec_can_still_be_steered(kube: KubeApi) -> None:
 
 async def test_columns_short_names_and_the_selectable_phase(kube: KubeApi, attempt: Try) -> None:
     name = await make(kube, {"hubRef": "nobody"})
-    columns = ["NAME", "KIND", "PHASE", "REASON", "STARTED", "DURATION"]
+    columns = ["NAME", "KIND", "PHASE", "REASON", "CHILDREN", "STARTED", "DURATION", "AGE"]
     assert attempt("get", "op", name).splitlines()[0].split() == [*columns, "MESSAGE"]
     assert attempt("get", "ops", name, "-o", "wide").splitlines()[0].split() == [
         *columns,

@@ -5,6 +5,7 @@ for our own Pods.
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,7 +15,9 @@ import pytest
 import yaml
 
 from opstrand.api.certificates import SECRET
+from opstrand.core.phase import Phase
 from opstrand.settings import Settings
+from opstrand.spec.crd.write import component_crd, operation_crd
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 
@@ -179,7 +182,7 @@ def test_the_component_for_plain_http_leaves_nothing_of_tls(tmp_path: Path) -> N
 
 
 def test_what_is_offered_for_a_namespace_of_runs_lets_them_reach_the_api() -> None:
-    (policy,) = load("policies")
+    (policy,) = [one for one in load("policies") if one["kind"] == "NetworkPolicy"]
     targets = [
         peer["podSelector"]["matchLabels"]
         for rule in policy["spec"]["egress"]
@@ -223,3 +226,68 @@ def test_the_base_image_of_a_build_can_be_named_by_its_digest() -> None:
         "FROM ${BASE}",
     ]
     assert [line for line in lines if line.startswith("ARG BASE")] != []
+
+
+def test_the_policy_knows_the_keys_of_the_crds() -> None:
+    (policy,) = [one for one in load("policies") if one["kind"] == "ValidatingAdmissionPolicy"]
+    (known,) = [one for one in policy["spec"]["variables"] if one["name"] == "known"]
+    lists = [re.findall(r"'(\w+)'", part) for part in known["expression"].split("[")[1:]]
+    assert lists == [sorted(_keys_of(crd())) for crd in (operation_crd, component_crd)]
+
+
+def _keys_of(crd: dict[str, Any]) -> list[str]:
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return list(schema["properties"]["spec"]["properties"])
+
+
+def test_argo_cd_knows_every_phase() -> None:
+    text = yaml.safe_load((MANIFESTS / "gitops/argocd-health.yaml").read_text())
+    (script,) = text["data"].values()
+    meanings = dict(re.findall(r'^  (\w+) = "(\w+)",$', script, re.MULTILINE))
+    assert set(meanings) == {phase.value for phase in Phase}
+    assert {phase for phase, status in meanings.items() if status == "Degraded"} == {
+        "Failed",
+        "UpstreamFailed",
+    }
+
+
+FOLDER_OF_AN_APPLICATION = {
+    "kustomization.yaml": """
+namePrefix: test-
+images: [{name: train, newName: registry/train, newTag: v2}]
+configurations: [kustomize.yaml]
+resources: [runs.yaml]
+""",
+    "runs.yaml": """
+apiVersion: opstrand.dev/v1
+kind: Component
+metadata: {name: train}
+spec:
+  run: {kind: job, init: [{container: {image: train}}], container: {image: train}}
+---
+apiVersion: opstrand.dev/v1
+kind: Operation
+metadata: {name: nightly}
+spec: {hubRef: train}
+---
+apiVersion: opstrand.dev/v1
+kind: Operation
+metadata: {name: inline}
+spec: {component: {run: {kind: job, sidecars: [{image: train}], container: {image: train}}}}
+""",
+}
+
+
+def test_kustomize_renames_components_and_images_where_runs_name_them(tmp_path: Path) -> None:
+    for name, text in FOLDER_OF_AN_APPLICATION.items():
+        (tmp_path / name).write_text(text)
+    shutil.copy(MANIFESTS / "gitops/kustomize.yaml", tmp_path)
+    done = subprocess.run(
+        [KUBECTL, "kustomize", tmp_path], capture_output=True, text=True, check=True
+    )
+    made = {one["metadata"]["name"]: one["spec"] for one in yaml.safe_load_all(done.stdout)}
+    assert made["test-nightly"] == {"hubRef": "test-train"}
+    run = made["test-train"]["run"]
+    inline = made["test-inline"]["component"]["run"]
+    images = [run["container"], run["init"][0]["container"], *inline["sidecars"]]
+    assert [one["image"] for one in [*images, inline["container"]]] == ["registry/train:v2"] * 4

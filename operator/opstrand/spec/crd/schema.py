@@ -8,12 +8,13 @@ the server would refuse the template. Must not know the resources.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from opstrand.spec.kubernetes.keys import VERSION
 from opstrand.spec.kubernetes.parts import known_keys
 from opstrand.spec.problems import written_keys
 from opstrand.spec.shape import Shape, fields_of
@@ -72,23 +73,40 @@ def _plain_schema(shape: Shape, depth: int) -> Schema:
     return object_schema(keys_of(shape))
 
 
-def object_schema(keys: Iterable[str]) -> Schema:
-    """An open object that names its keys.
+def object_schema(keys: Mapping[str, str]) -> Schema:
+    """An open object that names its keys, each with its description.
 
     A rule compares only the keys that are named; it would not notice that another was renamed.
     """
-    return {**OPEN_OBJECT, **({"properties": {key: dict(OPEN) for key in keys}} if keys else {})}
+    named = {key: _described(text, OPEN) for key, text in keys.items()}
+    return {**OPEN_OBJECT, **({"properties": named} if named else {})}
 
 
-def keys_of(shape: Shape) -> list[str]:
-    """The keys that an object of this shape can have, in any of its kinds."""
+def _described(text: str, schema: Schema) -> Schema:
+    return {"description": text, **schema} if text else dict(schema)
+
+
+def keys_of(shape: Shape) -> dict[str, str]:
+    """The keys that an object of this shape can have, in any of its kinds, with what each means."""
     if shape.section is not None:
-        return written_keys(shape.section)
+        return _keys_of_section(shape.section)
     if shape.by_kind is not None:
-        return sorted(
-            {key for member in shape.by_kind.members().values() for key in written_keys(member)}
-        )
-    return list(known_keys()[shape.kubernetes]) if shape.kubernetes else []
+        members = shape.by_kind.members().values()
+        found = {
+            key: text
+            for member in reversed([*members])
+            for key, text in _keys_of_section(member).items()
+        }
+        return dict(sorted(found.items()))
+    if not shape.kubernetes:
+        return {}
+    name = shape.kubernetes
+    return {key: f"As in Kubernetes {VERSION}: {name}.{key}" for key in known_keys()[name]}
+
+
+def _keys_of_section(section: type[BaseModel]) -> dict[str, str]:
+    described = {key: info.description or "" for key, (_, info) in fields_of(section).items()}
+    return {key: described.get(key, "") for key in written_keys(section)}
 
 
 def accepting_null(properties: Mapping[str, Schema]) -> dict[str, Schema]:

@@ -25,6 +25,7 @@ from opstrand.spec.crd.schema import (
     section_schema,
 )
 from opstrand.spec.crd.status import status_schema
+from opstrand.spec.crd.status_words import describe
 from opstrand.spec.operation import Control, Operation
 from opstrand.spec.shape import fields_of
 from opstrand.spec.yaml_writer import write_yaml
@@ -87,7 +88,9 @@ def operation_crd() -> Schema:
             # It never changes, so the server need not track who owns which key in it.
             spec["properties"][key]["x-kubernetes-map-type"] = "atomic"
     spec["x-kubernetes-validations"] = _one_of_rules()
-    root = _root_schema("One run of a component.", {"spec": spec, "status": status_schema()})
+    root = _root_schema(
+        "One run of a component.", {"spec": spec, "status": describe(status_schema())}
+    )
     root["x-kubernetes-validations"].append(_immutable(ruled))
     columns = [
         _column("Kind", ".status.kind"),
@@ -96,6 +99,7 @@ def operation_crd() -> Schema:
         _column("Children", ".status.children.summary"),
         _column("Started", ".status.startedAt", "date"),
         _column("Duration", ".status.duration", "number"),
+        _column("Age", ".metadata.creationTimestamp", "date"),
         _column("Pod", ".status.pod.name", priority=1),
         _column("UUID", ".status.uuid", priority=1),
         # The last column, of any width, as for events: kubectl shows the first line.
@@ -106,7 +110,8 @@ def operation_crd() -> Schema:
         "selectableFields": [{"jsonPath": ".status.phase"}],
         "additionalPrinterColumns": columns,
     }
-    return _crd("Operation", ["op", "ops"], root, version)
+    # `kubectl get all` shows what runs; a Component is a file.
+    return _crd("Operation", ["op", "ops"], root, version, categories=["all"])
 
 
 def component_crd() -> Schema:
@@ -118,7 +123,7 @@ def component_crd() -> Schema:
     ]
     root = _root_schema("A reusable component, named by hubRef.", {"spec": spec})
     del root["x-kubernetes-validations"]  # `echo.v2` is a valid name: version v2 of echo
-    return _crd("Component", [], root, {"additionalPrinterColumns": columns})
+    return _crd("Component", [], root, {"additionalPrinterColumns": columns}, categories=[])
 
 
 def _spec_schema(model: type[Component] | type[Operation]) -> Schema:
@@ -257,14 +262,16 @@ def _column(name: str, path: str, kind: str = "string", *, priority: int = 0) ->
     return {**column, "priority": priority} if priority else column
 
 
-def _crd(kind: str, short_names: list[str], root: Schema, version: Schema) -> Schema:
+def _crd(
+    kind: str, short_names: list[str], root: Schema, version: Schema, *, categories: Sequence[str]
+) -> Schema:
     plural = f"{kind.lower()}s"
     names: Schema = {
         "kind": kind,
         "listKind": f"{kind}List",
         "plural": plural,
         "singular": kind.lower(),
-        "categories": ["opstrand"],
+        "categories": ["opstrand", *categories],
     }
     if short_names:
         names["shortNames"] = short_names

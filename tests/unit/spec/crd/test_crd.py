@@ -68,3 +68,24 @@ def test_every_key_is_in_the_schema_and_ruled_unless_it_may_change_or_has_no_typ
     untyped = {key for key, schema in spec["properties"].items() if "type" not in schema}
     assert ruled == set(spec["properties"]) - set(EDITABLE) - untyped
     assert untyped == {"tags", "presets", "mount", "cmd"}
+
+
+def _undescribed(schema: dict[str, Any], path: str) -> Iterator[str]:
+    for name, inner in schema.get("properties", {}).items():
+        if not inner.get("description"):
+            yield f"{path}.{name}"
+        yield from _undescribed(inner, f"{path}.{name}")
+    if isinstance(schema.get("items"), dict):
+        yield from _undescribed(schema["items"], f"{path}[]")
+
+
+@pytest.mark.parametrize("part", ["spec", "status"])
+def test_kubectl_explain_has_a_sentence_for_every_key(part: str) -> None:
+    assert list(_undescribed(_root()["properties"][part], part)) == []
+
+
+def test_kubectl_get_all_shows_runs_with_their_age() -> None:
+    spec = operation_crd()["spec"]
+    assert "all" in spec["names"]["categories"]
+    columns = {one["name"]: one for one in spec["versions"][0]["additionalPrinterColumns"]}
+    assert columns["Age"]["jsonPath"] == ".metadata.creationTimestamp"

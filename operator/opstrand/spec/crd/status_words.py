@@ -1,0 +1,82 @@
+"""What each key of a status means, for `kubectl explain operation.status`.
+
+Owns the sentences that `status_schema` does not have beside the type of a key.
+"""
+
+from __future__ import annotations
+
+from opstrand.spec.crd.schema import Schema
+
+#: Path -> sentence; `[]` stands for the items of a list.
+MEANINGS = {
+    "observedGeneration": "The generation of the spec that this status is about.",
+    "startedAt": "When the first attempt started to run.",
+    "finishedAt": "When the run ended.",
+    "attempt": "The number of the newest attempt, from 0.",
+    "pod": "The Pod of the newest attempt.",
+    "pod.name": "Its name.",
+    "pod.uid": "Its uid, once it exists.",
+    "pod.node": "The node that it runs on.",
+    "service": "How a run of kind service is reached inside the cluster.",
+    "service.name": "The name of its Service and Deployment.",
+    "service.host": "The host name inside the cluster.",
+    "service.ports": "The ports that it listens on.",
+    "service.baseUrl": "The path under which a program may serve.",
+    "service.pods": "The Pods that may report for the run.",
+    "service.pods[].name": "The Pod's name.",
+    "service.pods[].uid": "The Pod's uid.",
+    "children.total": "How many runs there are in all.",
+    "children.concurrency": "How many run at once, at most.",
+    "children.summary": "How many have ended, of all.",
+    "children.at": "When this was counted.",
+    "children.states": "A letter for each run, in order.",
+    "children.succeeded": "How many have succeeded.",
+    "children.failed": "How many have failed.",
+    "children.running": "How many run now.",
+    "children.failures": "The first runs that failed.",
+    "children.failures[].op": "The operation that failed.",
+    "children.failures[].reason": "Why, as one stable word.",
+    "children.failures[].message": "Why, as a sentence.",
+    "tags": "Tags of the run; the program may add to them.",
+    "description": "A sentence about the run.",
+    "name": "The name that the run's program gave it.",
+    "progress": "How far the program says it is, from 0 to 1.",
+    "artifacts": "Files and folders that the run made or used.",
+    "artifacts[].name": "The artifact's name.",
+    "artifacts[].kind": "What it is: file, dir, model, ...",
+    "artifacts[].path": "Where it is.",
+    "artifacts[].isInput": "Whether the run used it and did not make it.",
+    "upstream": "The runs that this one took values from.",
+    "upstream[].uuid": "The id of that run.",
+    "upstream[].name": "The name of that run.",
+    "upstream[].kind": "The kind of the link.",
+    "upstream[].values": "Param: what it was taken from.",
+    "history": "The phases that the run went through, the newest last.",
+    "history[].status": "The phase, as the published command line spells it.",
+    "history[].reason": "Why, as one stable word.",
+    "history[].message": "Why, as a sentence.",
+    "history[].at": "When it began.",
+    "conditions": "For `kubectl wait`: Accepted, RefsResolved, Running, Succeeded, Finished.",
+    "conditions[].type": "The condition.",
+    "conditions[].status": "Whether it holds: True, False or Unknown.",
+    "conditions[].reason": "Why, as one stable word.",
+    "conditions[].message": "Why, as a sentence.",
+    "conditions[].lastTransitionTime": "When the status of the condition last changed.",
+    "conditions[].observedGeneration": "The generation that it is about.",
+    "archived": "What is kept of the run beyond its object.",
+}
+
+
+def describe(schema: Schema, path: str = "") -> Schema:
+    """Return the schema with a description at each key that has none of its own."""
+    changed = dict(schema)
+    if path in MEANINGS:
+        changed = {"description": MEANINGS[path], **changed}
+    if "properties" in changed:
+        changed["properties"] = {
+            key: describe(inner, f"{path}.{key}".lstrip("."))
+            for key, inner in changed["properties"].items()
+        }
+    if isinstance(changed.get("items"), dict):
+        changed["items"] = describe(changed["items"], f"{path}[]")
+    return changed
