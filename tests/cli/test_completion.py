@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.support.builders import JOB, RUN, Letters, child_of, parent_of, pipeline
 from tests.support.command_line import OPSTRAND, Ran, environment, run_command, run_opstrand
 
 COMPONENT = """kind: component
@@ -271,3 +272,30 @@ def test_what_needs_no_cluster_imports_nothing_of_the_engine(
     env = {"_OPSTRAND_COMPLETE": "bash_complete", "HOME": str(folder / "home"), **asked}
     ran = run_command([sys.executable, "-c", _IMPORTED], env=env, cwd=folder)
     assert ran.out.splitlines()[-1] == "imported:", ran
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["get", "--local", "fl"], ["flow"]),
+        (["stop", "--local", "flow-p"], ["flow-prep"]),
+        (["get", "--local", "flow/"], ["flow/prep", "flow/tune"]),
+        (["logs", "--local", "flow/tune/"], ["flow/tune/0", "flow/tune/1"]),
+        (["ls", "--local", "--pipeline", ""], ["flow", "flow-tune"]),
+    ],
+)
+def test_pipelines_are_completed_with_their_operations(
+    tmp_path: Path, words: list[str], found: list[str]
+) -> None:
+    matrix = {"kind": "mapping", "values": [{"a": 1}, {"a": 2}]}
+    ops = [{"name": "prep", "component": {"run": RUN}}, {"name": "tune", "matrix": matrix, **JOB}]
+    flow = parent_of("flow", "sr", pipeline(*ops), phase="Failed")
+    tune = child_of(flow, "tune", "Failed", kind="matrix", children=Letters("ss").as_dict())
+    for body in (flow, tune, child_of(flow, "prep", "Succeeded")):
+        body["metadata"]["namespace"] = "default"
+        folder = tmp_path / "default" / body["metadata"]["name"]
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(json.dumps(body))
+    shown = offered(ask(*words, OPSTRAND_LOCAL=str(tmp_path)))
+    # The names of a pipeline's runs end with a hash.
+    assert [re.sub("-[a-z0-9]{8}$", "", name) for name in shown] == found

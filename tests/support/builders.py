@@ -4,6 +4,7 @@ about.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ from opstrand.core.lifecycle.asks import (
 )
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.operation import CompiledOperation
+from opstrand.core.pipelines.children import render_child
+from opstrand.core.pipelines.letters import Children as Letters
 from opstrand.core.planning.culling import Activity
 from opstrand.core.resolving.refs import Ref, Upstream
 from opstrand.core.resolving.resolve import Resolved, resolve
@@ -283,3 +286,40 @@ def nest(depth: int, shape: str, inner: Any = 1) -> bytes:
     openings = "".join("[" if kind == "l" else '{"a}":' for kind in kinds)
     closings = "".join("]" if kind == "l" else "}" for kind in reversed(kinds))
     return f"{openings}{json.dumps(inner)}{closings}".encode()
+
+
+def child_of(
+    parent: dict[str, Any],
+    key: str | int,
+    phase: str = "",
+    spec: dict[str, Any] | None = None,
+    **status: Any,
+) -> dict[str, Any]:
+    """Return the run that a pipeline made for an operation or index; "": nothing wrote its status.
+
+    Its uid is made of its name.
+    """
+    given = {**({} if isinstance(key, int) else {"name": key}), **(spec or JOB)}
+    made = render_child(parent, key, given)
+    digits = hashlib.sha256(made["metadata"]["name"].encode()).hexdigest()
+    made["metadata"] |= {
+        "uid": f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:32]}",
+        "creationTimestamp": "2026-01-01T12:00:00Z",
+        "resourceVersion": "1",
+        "generation": 1,
+    }
+    told = {"phase": phase, "reason": phase, "kind": "job", **status}
+    return {**made, **({"status": told} if phase else {})}
+
+
+def parent_of(name: str, states: str, spec: dict[str, Any], **status: Any) -> dict[str, Any]:
+    """Return a pipeline that runs, with a letter for each of its runs."""
+    facts = {"phase": "Running", "kind": "dag", **status}
+    facts["children"] = {**Letters(states).as_dict(), **status.get("children", {})}
+    digits = hashlib.sha256(name.encode()).hexdigest()
+    uid = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:32]}"
+    return {
+        "apiVersion": "opstrand.dev/v1",
+        "kind": "Operation",
+        **body(spec, facts, name=name, uid=uid),
+    }

@@ -75,20 +75,60 @@ def _choose(param: click.Parameter) -> click.ParamType[str] | None:
     return None if find is None else _Completed(find)
 
 
-def _find_runs(ctx: click.Context, _: str) -> Iterable[str]:
+def _find_runs(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    """Return the runs that no pipeline made; those that one made where no other name fits, and of
+    PIPELINE/ its operations.
+    """
+    if "/" in incomplete:
+        return _find_ops(_list_bodies(ctx), incomplete)
+    roots = _names(_list_bodies(ctx, roots=True))
+    fits = any(name.startswith(incomplete.lower()) for name in roots)
+    return roots if fits else _names(_list_bodies(ctx))
+
+
+def _find_pipelines(ctx: click.Context, _: str) -> Iterable[str]:
+    from opstrand.cli.output.members import is_pipeline
+
+    return _names(filter(is_pipeline, _list_bodies(ctx)))
+
+
+def _find_ops(bodies: list[Any], incomplete: str) -> Iterable[str]:
+    """Return PIPELINE/OPERATION for each operation of the pipeline that is written."""
+    from opstrand.cli.cluster.lookup import choose
+    from opstrand.cli.output.pipelines.family import read_family
+
+    first, *ops = incomplete.split("/")[:-1]
+    body = choose(first, bodies, "")
+    for op in ops:
+        member = read_family(body, bodies).find(op)
+        if member is None or member.body is None:
+            return []
+        body = member.body
+    return ["/".join((first, *ops, one.op)) for one in read_family(body, bodies).members]
+
+
+def _list_bodies(ctx: click.Context, *, roots: bool = False) -> list[Any]:
     if ctx.params.get("local"):
         from opstrand.cli.local_runs import PROJECT
+        from opstrand.cli.output.members import is_root
         from opstrand.local.records import Records
 
-        project = ctx.params.get("project") or PROJECT
-        return [name for namespace, name in Records().list_keys() if namespace == project]
-    return _ask(ctx, _list_runs)
+        bodies = list(Records().load(ctx.params.get("project") or PROJECT))
+        return list(filter(is_root, bodies)) if roots else bodies
+    return _ask(ctx, _list_roots if roots else _list_runs)
 
 
-async def _list_runs(cluster: Cluster) -> list[str]:
+async def _list_runs(cluster: Cluster) -> list[Any]:
     from opstrand.kube.resources import OPERATIONS
 
-    return _names((await cluster.api.list(OPERATIONS, cluster.project))[0])
+    return (await cluster.api.list(OPERATIONS, cluster.project))[0]
+
+
+async def _list_roots(cluster: Cluster) -> list[Any]:
+    from opstrand.cli.output.members import ROOTS
+    from opstrand.kube.resources import OPERATIONS
+
+    return (await cluster.api.list(OPERATIONS, cluster.project, labels=ROOTS))[0]
 
 
 def _find_projects(ctx: click.Context, _: str) -> Iterable[str]:
@@ -129,7 +169,7 @@ def _names(bodies: Iterable[Mapping[str, Any]]) -> list[str]:
     return [str(body["metadata"]["name"]) for body in bodies]
 
 
-def _ask(ctx: click.Context, ask: Callable[[Cluster], Awaitable[list[str]]]) -> list[str]:
+def _ask(ctx: click.Context, ask: Callable[[Cluster], Awaitable[list[Any]]]) -> list[Any]:
     """Return the answer of the cluster that the options name.
 
     The process ends without an answer if the cluster or the login command takes too long.
@@ -164,8 +204,8 @@ def _end_login() -> None:
 
 
 async def _open_and_ask(
-    params: Mapping[str, Any], ask: Callable[[Cluster], Awaitable[list[str]]]
-) -> list[str]:
+    params: Mapping[str, Any], ask: Callable[[Cluster], Awaitable[list[Any]]]
+) -> list[Any]:
     import asyncio
 
     from opstrand.cli.cluster.connection import open_cluster
@@ -227,6 +267,7 @@ def _find_fields(_: click.Context, incomplete: str) -> Iterable[str]:
 _BY_NAME: dict[str, Find] = {
     "run": _find_runs,
     "runs": _find_runs,
+    "pipeline": _find_pipelines,
     "project": _find_projects,
     "context": _find_contexts,
     "hub": _find_components,

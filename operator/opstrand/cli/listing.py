@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,10 +16,16 @@ from opstrand.cli.errors import CliError
 from opstrand.cli.options import Target
 from opstrand.cli.output.console import say, show
 from opstrand.cli.output.format import duration_of, runs_table, show_objects
-from opstrand.cli.selection import Selection, selection_options
+from opstrand.cli.output.members import find_made, only_roots
+from opstrand.cli.selection import Selection, matches_labels, selection_options
+from opstrand.core.names import CONTROLLER, PIPELINE, run_uuid
+from opstrand.core.pipelines.children import find_outermost
 from opstrand.core.recorded import read_status
 from opstrand.text import suggest
 from opstrand.types import Body
+
+if TYPE_CHECKING:
+    from opstrand.cli.runs import Runs
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -50,6 +56,8 @@ class Listing:
     sort: str
     has_heads: bool
     only_names: bool
+    pipeline: str | None
+    all_children: bool
 
     def arrange(self, runs: Sequence[Any]) -> list[Any]:
         """Return the runs that are meant, in their order."""
@@ -76,6 +84,7 @@ class Listing:
         phases = " or ".join(sorted(self.wanted.phases))
         return (
             "no runs"
+            + (f" of the pipeline {self.pipeline}" if self.pipeline else "")
             + (f" that are {phases}" if phases else "")
             + (" with these labels" if self.wanted.labels else "")
             + (
@@ -101,9 +110,15 @@ def listing_options(function: Function) -> Function:
         sort: str,
         no_headers: bool,
         quiet: bool,
+        pipeline: str | None,
+        all_children: bool,
         **rest: Any,
     ) -> Any:
-        listing = Listing(wanted, every_project, limit, sort, not no_headers, quiet)
+        if pipeline and every_project:
+            raise CliError("--pipeline is one run of a project: leave out --all-namespaces")
+        listing = Listing(
+            wanted, every_project, limit, sort, not no_headers, quiet, pipeline, all_children
+        )
         _parse_sort(sort)
         return function(listing=listing, **rest)
 
@@ -133,6 +148,12 @@ _OPTIONS = (
         metavar="KEY",
         help=f"One of {', '.join(_KEYS)}; a dash before it reverses.",
     ),
+    click.option("--pipeline", metavar="RUN", help="Only the runs that this pipeline made."),
+    click.option(
+        "--all-children",
+        is_flag=True,
+        help="The runs that pipelines made too; with --pipeline, those on every level.",
+    ),
     click.option("--no-headers", is_flag=True, help="The table without its heads."),
     click.option("-q", "--quiet", is_flag=True, help="Only the names."),
 )
@@ -143,32 +164,59 @@ async def show_list(target: Target, listing: Listing, output: str) -> None:
     from opstrand.cli.runs import open_runs
 
     async with open_runs(target) as runs, runs.waiting():
+        whole = await _find_pipeline(runs, listing)
+        # A level of a pipeline may be in another phase than the runs below it.
+        fields = "" if whole and listing.all_children else listing.wanted.fields
         found = await runs.list_runs(
             every_project=listing.every_project,
-            labels=listing.wanted.labels,
-            fields=listing.wanted.fields,
+            labels=_select(listing, whole),
+            fields=fields,
         )
-    found = listing.arrange(found)
+    found = listing.arrange(_keep_made(whole, found, listing) if whole else found)
     if text := listing.as_text(found, output):
         show(text)
     elif not listing.only_names and output in _TABLES:
         say(listing.describe_none(target))
 
 
+async def _find_pipeline(runs: Runs, listing: Listing) -> Any:
+    return None if listing.pipeline is None else await runs.find(listing.pipeline)
+
+
+def _select(listing: Listing, pipeline: Any) -> str:
+    """Return the selector of the runs that are listed, or among which they are."""
+    labels = listing.wanted.labels
+    if pipeline is None:
+        return labels if listing.all_children else only_roots(labels)
+    if listing.all_children:
+        return f"{CONTROLLER}={find_outermost(pipeline)}"
+    own = f"{PIPELINE}={run_uuid(pipeline['metadata']['uid'])}"
+    return f"{labels},{own}" if labels else own
+
+
+def _keep_made(pipeline: Any, runs: Sequence[Any], listing: Listing) -> list[Any]:
+    """Return those of the runs that the pipeline made, and that have the labels."""
+    made = find_made(pipeline, runs)
+    if not listing.all_children:
+        return made
+    return [run for run in made if matches_labels(run, listing.wanted.labels)]
+
+
 async def watch_list(target: Target, listing: Listing, output: str) -> None:
     """Show the list, and each change of it, until the user interrupts."""
     from opstrand.cli.cluster.waiting import wait_bounded
     from opstrand.cli.output.screen import watch_view
-    from opstrand.cli.runs import Runs, open_runs
+    from opstrand.cli.runs import open_runs
 
     if output not in _TABLES:
         raise CliError(f"-w shows a table that changes: leave out -o {output}")
 
     async def views(runs: Runs) -> AsyncIterator[list[Any]]:
+        whole = await _find_pipeline(runs, listing)
         async for found in runs.iter_lists(
-            every_project=listing.every_project, labels=listing.wanted.labels
+            every_project=listing.every_project, labels=_select(listing, whole)
         ):
-            yield found
+            yield _keep_made(whole, found, listing) if whole else found
 
     def draw(found: list[Any]) -> str:
         chosen = listing.arrange(found)

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from opstrand.cli.cluster.lookup import choose, strip_type
+from opstrand.cli.cluster.lookup import (
+    choose,
+    explain_no_op,
+    name_child,
+    no_such_type,
+    strip_type,
+)
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import check_project
+from opstrand.core.names import controller_uid
 from opstrand.core.phase import parse_phase
+from opstrand.core.pipelines.children import is_child
 from opstrand.core.recorded import read_status
 from opstrand.local.claims import Claims
 from opstrand.local.named import find_newest
@@ -46,8 +54,23 @@ def find_record(run: str, project: str | None) -> dict[str, Any]:
 
     Raises CliError NOT_FOUND.
     """
-    run, where = strip_type(run), project or PROJECT
+    (first, *ops), where = strip_type(run).split("/"), project or PROJECT
     found = list_records(where)
+    try:
+        body = _choose_record(first, found, where)
+    except CliError as error:
+        raise (no_such_type(run) if ops and error.code is ExitCode.NOT_FOUND else error) from None
+    for op in ops:
+        uid, name = body["metadata"]["uid"], name_child(body, op)
+        made = [one for one in found if is_child(one, uid)]
+        known = next((one for one in made if one["metadata"]["name"] == name), None)
+        if known is None:
+            raise explain_no_op(body, made, op)
+        body = known
+    return body
+
+
+def _choose_record(run: str, found: list[dict[str, Any]], where: str) -> dict[str, Any]:
     if (
         all(body["metadata"]["name"] != run for body in found)
         and (newest := find_newest(run, found)) is not None
@@ -90,7 +113,17 @@ def order_record(
 
 
 def remove_record(body: Mapping[str, Any]) -> None:
-    Records().remove(key_of(body), str(body["metadata"]["uid"]))
+    """Remove a run, and then the runs that it made, as a cluster's garbage collector does.
+
+    The process that executes them may make one more before it sees that their pipeline is gone.
+    """
+    records = Records()
+    records.remove(key_of(body), str(body["metadata"]["uid"]))
+    gone = {str(body["metadata"]["uid"])}
+    while found := [one for one in records.load(key_of(body)[0]) if controller_uid(one) in gone]:
+        for one in found:
+            records.remove(key_of(one), str(one["metadata"]["uid"]))
+            gone.add(str(one["metadata"]["uid"]))
 
 
 def iter_attempts(key: Key) -> Iterator[int]:

@@ -30,9 +30,17 @@ def test_every_name_that_the_crd_gives_the_type_is_understood() -> None:
             assert strip_type(f"{word}{end}/train") == "train"
 
 
-@pytest.mark.parametrize("text", ["pod/train", "op/", "/train", "op/a/b", "op.other.dev/train"])
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("flow/train", "flow/train"), ("op/flow/train", "flow/train"), ("a/b/0", "a/b/0")],
+)
+def test_a_pipeline_and_its_operation_name_a_run(text: str, path: str) -> None:
+    assert strip_type(text) == path
+
+
+@pytest.mark.parametrize("text", ["op/", "/train", "op/a/", "a//b", "op.other.dev/train"])
 def test_another_type_names_no_run(text: str) -> None:
-    with pytest.raises(CliError, match="expected NAME or") as caught:
+    with pytest.raises(CliError, match="expected NAME, ") as caught:
         strip_type(text)
     assert caught.value.code is ExitCode.NOT_FOUND
 

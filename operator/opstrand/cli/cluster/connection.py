@@ -6,15 +6,24 @@ Owns what a command asks of the API server. Must not print the answers, only wit
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.cli.cluster.lookup import choose, is_name, strip_type
+from opstrand.cli.cluster.lookup import (
+    choose,
+    explain_no_op,
+    is_name,
+    name_child,
+    no_such_type,
+    strip_type,
+)
 from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
 from opstrand.cli.options import Target, check_project
 from opstrand.cli.output.console import say
 from opstrand.cli.output.spinner import LiveLine
+from opstrand.core.names import PIPELINE, run_uuid
+from opstrand.core.pipelines.children import is_child
 from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import ApiError, Conflict, NotFound
 from opstrand.kube.resources import COMPONENTS, NAMESPACES, OPERATIONS
@@ -85,11 +94,32 @@ class Cluster:
             return
 
     async def find(self, run: str) -> Manifest:
-        """Find the run by its name, TYPE/NAME, its uuid, or an unambiguous prefix of either.
+        """Find the run by its name, TYPE/NAME, its uuid, or an unambiguous prefix of either; or the
+        run of PIPELINE/OPERATION.
 
         Raises CliError NOT_FOUND with the nearest name.
         """
-        run = strip_type(run)
+        first, *ops = strip_type(run).split("/")
+        try:
+            body = await self._find(first)
+        except CliError as error:
+            raise (
+                no_such_type(run) if ops and error.code is ExitCode.NOT_FOUND else error
+            ) from None
+        for op in ops:
+            body = await self._find_op(body, op)
+        return body
+
+    async def _find_op(self, pipeline: Manifest, op: str) -> Manifest:
+        uid = str(pipeline["metadata"]["uid"])
+        with suppress(NotFound):
+            found = await self.api.get(OPERATIONS, self.project, name_child(pipeline, op))
+            if is_child(found, uid):
+                return found
+        made = await self.list_runs(labels=f"{PIPELINE}={run_uuid(uid)}")
+        raise explain_no_op(pipeline, made, op)
+
+    async def _find(self, run: str) -> Manifest:
         if is_name(run):
             try:
                 return await self.api.get(OPERATIONS, self.project, run)

@@ -1,7 +1,8 @@
 """Which run an argument of the command line names: by its name, its uuid, or a prefix of either.
 
-Owns that a name may stand behind its type, as `-o name` prints it and kubectl reads it, and that
-`@latest` is the newest run. Must not fetch anything: it chooses among the runs that it is given.
+Owns that a name may stand behind its type, as `-o name` prints it and kubectl reads it, that
+`@latest` is the newest run, and that PIPELINE/OPERATION is the run of an operation. Must not fetch
+anything: it chooses among the runs that it is given.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any, TypeVar
 
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.output.console import say
-from opstrand.core.names import run_uuid
+from opstrand.cli.output.members import is_root
+from opstrand.core.names import child_name, run_uuid
 from opstrand.core.recorded import read_status
 from opstrand.local.named import creation_order
 from opstrand.text import list_names, suggest
@@ -39,19 +41,60 @@ def is_name(text: str) -> bool:
 def strip_type(run: str) -> str:
     """Return the NAME of TYPE/NAME; a text without a type is returned as it is.
 
-    Raises CliError if the type is not that of a run.
+    NAME may be PIPELINE/OPERATION. Raises CliError if the type is not that of a run.
     """
     kind, slash, name = run.partition("/")
     if not slash:
         return run
     word, _, group = kind.lower().partition(".")
-    if word in _TYPES and group in ("", _GROUP, f"v1.{_GROUP}") and name and "/" not in name:
-        return name
-    raise CliError(
-        f"{run!r} does not name a run: expected NAME or {_TYPES[0]}.{_GROUP}/NAME",
+    is_type = word in _TYPES and group in ("", _GROUP, f"v1.{_GROUP}")
+    if not all(run.split("/")) or (group and not is_type):
+        raise no_such_type(run)
+    return name if is_type else run
+
+
+def no_such_type(run: str) -> CliError:
+    return CliError(
+        f"{run!r} does not name a run: expected NAME, {_TYPES[0]}.{_GROUP}/NAME or "
+        "PIPELINE/OPERATION",
         hint=f"The types of a run are {list_names(_TYPES)}; `opstrand ls -o name` lists the runs.",
         code=ExitCode.NOT_FOUND,
     )
+
+
+class NoRun(CliError):
+    """An operation of a pipeline has no run; `description` says why."""
+
+    def __init__(self, op: str, pipeline: str, note: str, description: str) -> None:
+        super().__init__(f"{op} of {pipeline} has no run: {note}", code=ExitCode.NOT_FOUND)
+        self.description = description
+
+
+def explain_no_op(pipeline: Mapping[str, Any], runs: Sequence[Body], op: str) -> CliError:
+    """Return why a pipeline has no run of this operation; `runs` are those that it made."""
+    # Imported here, because it needs a part of the engine.
+    from opstrand.cli.output.members import is_pipeline
+    from opstrand.cli.output.pipelines.family import read_family
+    from opstrand.cli.output.pipelines.tree import describe_member
+
+    name = str(pipeline["metadata"]["name"])
+    if not is_pipeline(pipeline):
+        return CliError(f"{name} is no pipeline: it has no {op!r}", code=ExitCode.NOT_FOUND)
+    family = read_family(pipeline, runs)
+    member = family.find(op)
+    if member is None:
+        near = suggest(op, [one.op for one in family.members])
+        return CliError(
+            f"the pipeline {name} has no operation {op!r}{near}", code=ExitCode.NOT_FOUND
+        )
+    note = member.note or member.phase
+    return NoRun(op, name, note, describe_member(family, member))
+
+
+def name_child(pipeline: Mapping[str, Any], op: str) -> str:
+    """Return the name of the run that a pipeline makes of its operation."""
+    metadata = pipeline["metadata"]
+    return child_name(str(metadata["name"]), run_uuid(str(metadata["uid"])), op)
 
 
 def is_exact(run: str, body: Mapping[str, Any]) -> bool:
@@ -64,14 +107,14 @@ def is_exact(run: str, body: Mapping[str, Any]) -> bool:
 def choose(run: str, runs: Sequence[Body], project: str) -> Body:
     """Return the one run among these that the text names."""
     if run == LATEST and runs:
-        return max(runs, key=creation_order)
+        return max([one for one in runs if is_root(one)] or runs, key=creation_order)
     plain = run.replace("-", "").lower()
     exact = [
         one
         for one in runs
         if one["metadata"]["name"] == run or run_uuid(one["metadata"]["uid"]) == plain
     ]
-    found = exact or [one for one in runs if run and _begins(one, run, plain)]
+    found = exact or _choose_by_beginning(run, plain, runs)
     if len(found) == 1:
         return found[0]
     names = [one["metadata"]["name"] for one in found or runs]
@@ -84,6 +127,15 @@ def choose(run: str, runs: Sequence[Body], project: str) -> Body:
         f"there is no run {run!r} in project {project!r}{suggest(run, names) if names else ''}",
         code=ExitCode.NOT_FOUND,
     )
+
+
+def _choose_by_beginning(run: str, plain: str, runs: Sequence[Body]) -> list[Body]:
+    """Return the runs that this begins, without those that a pipeline made if others are left.
+
+    The names of a pipeline's runs begin with its own.
+    """
+    found = [one for one in runs if run and _begins(one, run, plain)]
+    return [one for one in found if is_root(one)] or found
 
 
 def _begins(body: Mapping[str, Any], run: str, plain: str) -> bool:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from opstrand.cli.cluster.lookup import NoRun
 from opstrand.cli.command import command, execute
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.listing import Listing, listing_options, show_list, watch_list
 from opstrand.cli.options import Target, local_or_cluster_options, output_option, watch_option
 from opstrand.cli.output.console import is_live, show
 from opstrand.cli.output.format import as_json, as_yaml, name_of, runs_table, show_objects
+from opstrand.cli.output.members import find_made
 from opstrand.core.recorded import read_status
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def get(
 
     RUN is a name, as `-o name` prints it too, a uuid, a prefix of either, or @latest. Several runs
     are a table; without RUN it lists as `opstrand ls` does. With -w it goes on until the run has
-    ended.
+    ended. Of a pipeline it shows the tree of its runs; PIPELINE/OPERATION is one of them.
     """
     if not runs:
         if explain:
@@ -51,7 +53,7 @@ def get(
     if watch and (explain or output not in _TABLES):
         raise CliError("-w shows a view that changes: leave out -o and --explain")
     if watch:
-        return execute(_watch(target, runs, output))
+        return execute(_watch(target, listing, runs, output))
     return execute(_get(target, listing, runs, explain=explain, output=output))
 
 
@@ -65,7 +67,10 @@ async def _get(
     async with open_runs(target) as runs:
         if len(names) == 1:
             async with runs.waiting():
-                found, worst = [await runs.find(names[0])], 0
+                try:
+                    found, worst = [await runs.find(names[0])], 0
+                except NoRun as error:
+                    return _show_no_run(error, is_text=output == "text" and not explain)
                 others = await runs.list_runs() if output == "text" and not explain else []
         else:
             pairs, worst = await find_all(runs, names)
@@ -74,15 +79,27 @@ async def _get(
     if explain:
         for body, component in zip(found, components, strict=True):
             _show_values(body, component, output, is_named=len(names) > 1)
-    elif listing.only_names:
-        show("".join(f"{body['metadata']['name']}\n" for body in found))
-    elif output == "text" and len(names) == 1:
-        show(describe_run(found[0], others, target))
-    elif output in _TABLES:
-        show(runs_table(found, wide=output == "wide", has_heads=listing.has_heads))
+    elif output == "text" and len(names) == 1 and not listing.only_names:
+        show(describe_run(found[0], others, target, whole=listing.all_children))
     else:
-        show(show_objects(found, output, single=len(names) == 1))
+        show(_as_text(found, listing, output, is_single=len(names) == 1))
     return worst
+
+
+def _as_text(found: list[Any], listing: Listing, output: str, *, is_single: bool) -> str:
+    if listing.only_names:
+        return "".join(f"{body['metadata']['name']}\n" for body in found)
+    if output in _TABLES:
+        return runs_table(found, wide=output == "wide", has_heads=listing.has_heads)
+    return show_objects(found, output, single=is_single)
+
+
+def _show_no_run(error: NoRun, *, is_text: bool) -> int:
+    """Show why an operation has no run. Raises the error where a run is asked for."""
+    if not is_text:
+        raise error
+    show(error.description)
+    return ExitCode.SUCCEEDED
 
 
 def _show_values(body: Any, component: Any, output: str, *, is_named: bool) -> None:
@@ -108,7 +125,7 @@ async def _find_component(runs: Runs, body: Any) -> Any:
     return await runs.find_component(str(hub))
 
 
-async def _watch(target: Target, names: tuple[str, ...], output: str) -> int:
+async def _watch(target: Target, listing: Listing, names: tuple[str, ...], output: str) -> int:
     from opstrand.cli.bulk import find_all
     from opstrand.cli.cluster.waiting import wait_bounded
     from opstrand.cli.output.describe import describe_run
@@ -118,9 +135,11 @@ async def _watch(target: Target, names: tuple[str, ...], output: str) -> int:
     from opstrand.core.phase import parse_phase
 
     last: list[Any] = []
+    others: list[Any] = []
 
     async def views(runs: Runs, uids: list[str]) -> AsyncIterator[list[Any]]:
         async for listed in runs.iter_lists():
+            others[:] = listed
             known = {str(body["metadata"]["uid"]): body for body in listed}
             last[:] = [known[uid] for uid in uids if uid in known]
             if not last:
@@ -129,7 +148,8 @@ async def _watch(target: Target, names: tuple[str, ...], output: str) -> int:
 
     def draw(found: list[Any]) -> str:
         if output == "text" and len(names) == 1 and is_live(sys.stdout):
-            return describe_run(found[0], (), target)
+            made = find_made(found[0], others)
+            return describe_run(found[0], made, target, whole=listing.all_children)
         return runs_table(found, wide=output == "wide")
 
     def is_last(found: list[Any]) -> bool:

@@ -15,6 +15,7 @@ from opstrand.cli.options import Target, local_or_cluster_options, output_option
 def ls(target: Target, listing: Listing, watch: bool, output: str) -> None:
     """List runs.
 
-    The newest come first.
+    The newest come first. The runs that a pipeline made are left out; CHILDREN counts those of them
+    that have ended.
     """
     execute((watch_list if watch else show_list)(target, listing, output))

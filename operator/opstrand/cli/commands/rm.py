@@ -26,10 +26,10 @@ _FEW = 10
 def rm(target: Target, wanted: Selection, runs: tuple[str, ...], yes: bool) -> int:
     """Delete runs.
 
-    A run's Pod is deleted with it, and stops if it is running. Runs that took values from it keep
-    them. A run that has ended and is named in full is deleted at once, as by kubectl; for the
-    others (named by a beginning or chosen by an option, or not ended) it asks, and without a
-    terminal it needs -y.
+    A run's Pod is deleted with it, and stops if it is running; so are the runs of a pipeline. Runs
+    that took values from it keep them. A run that has ended and is named in full is deleted at
+    once, as by kubectl; for the others (named by a beginning or chosen by an option, or not ended)
+    it asks, and without a terminal it needs -y.
     """
     if not runs and wanted.is_all:
         raise CliError(
@@ -44,6 +44,7 @@ def rm(target: Target, wanted: Selection, runs: tuple[str, ...], yes: bool) -> i
 async def _delete(target: Target, wanted: Selection, names: tuple[str, ...], *, asks: bool) -> int:
     from opstrand.cli.bulk import find_all, for_each
     from opstrand.cli.cluster.lookup import is_exact
+    from opstrand.cli.output.members import only_roots
     from opstrand.cli.runs import Runs, open_runs
     from opstrand.core.phase import parse_phase
     from opstrand.core.recorded import read_status
@@ -62,7 +63,9 @@ async def _delete(target: Target, wanted: Selection, names: tuple[str, ...], *, 
             ]
         else:
             async with runs.waiting():
-                listed = await runs.list_runs(labels=wanted.labels, fields=wanted.fields)
+                listed = await runs.list_runs(
+                    labels=only_roots(wanted.labels), fields=wanted.fields
+                )
             doubtful = wanted.choose(listed)
             found, worst = [("", body) for body in doubtful], ExitCode.SUCCEEDED
             if not found:

@@ -14,7 +14,8 @@ from opstrand.cli.options import Target, local_or_cluster_options
 def stop(target: Target, runs: tuple[str, ...]) -> int:
     """Stop runs.
 
-    A running program gets SIGTERM and its grace period to end; what it wrote stays.
+    A running program gets SIGTERM and its grace period to end; what it wrote stays. A pipeline
+    stops its runs.
     """
     from opstrand.cli.bulk import control, order_all
 

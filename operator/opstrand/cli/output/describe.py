@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from opstrand.cli.options import ANYWHERE, Target
+from opstrand.cli.output.compiling import compile_body
 from opstrand.cli.output.format import (
     duration_of,
     one_line,
@@ -22,12 +23,14 @@ from opstrand.cli.output.format import (
     show_value,
 )
 from opstrand.cli.output.lineage import find_downstream
+from opstrand.cli.output.members import count_children, is_pipeline, name_op
+from opstrand.cli.output.pipelines.family import read_family
+from opstrand.cli.output.pipelines.tree import describe_best, describe_family
 from opstrand.cli.output.table import as_table
-from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.lifecycle.conditions import REPORT_KEPT, get_condition
-from opstrand.core.names import run_uuid
-from opstrand.core.operation import CompiledOperation
+from opstrand.core.names import find_controller, run_uuid
 from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.pipelines.children import is_child
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.bindings import Slot, bind_params
 from opstrand.core.resolving.refs import Ref, iter_refs
@@ -37,9 +40,9 @@ from opstrand.core.resolving.run_values import (
     read_inputs,
     read_outputs,
 )
+from opstrand.core.resolving.scope import find_pipeline
 from opstrand.core.templates.template import iter_texts
 from opstrand.errors import Known, SpecError, advise
-from opstrand.spec.polyaxonfile import parse_component, parse_operation
 from opstrand.spec.scalars import is_template
 from opstrand.text import inline
 from opstrand.types import Body, RecordedArtifact, RunStatus, UpstreamEdge
@@ -52,14 +55,19 @@ _PATH = re.compile(r"[A-Za-z_][^\s:]*: ")
 _INIT_STEP = re.compile(r"init step '([^']+)'")
 
 
-def describe_run(body: Body, others: Sequence[Body] = (), target: Target = ANYWHERE) -> str:
+def describe_run(
+    body: Body, others: Sequence[Body] = (), target: Target = ANYWHERE, *, whole: bool = False
+) -> str:
     """Return everything that a status says, in sections; empty ones are left out.
 
-    `others` are the runs of its project, `target` is where it was found.
+    `others` are the runs of its project, `target` is where it was found. `whole`: every run of a
+    pipeline, however many there are.
     """
     status = read_status(body)
+    family = read_family(body, others) if is_pipeline(body) else None
     sections = [
         _facts(body, target),
+        describe_family(family, whole=whole) if family is not None else "",
         _pairs("inputs", order_inputs(body)),
         _pairs("outputs", order_outputs(body)),
         _artifacts(status.get("artifacts") or ()),
@@ -83,6 +91,7 @@ def _iter_facts(body: Body, target: Target) -> Iterator[tuple[str, str]]:
     yield "project", metadata["namespace"]
     yield "uuid", run_uuid(metadata["uid"])
     yield "kind", status.get("kind") or ""
+    yield "pipeline", _pipeline(body)
     yield "phase", show_phase(phase) + _reason(status, phase)
     yield "message", _indented(str(status.get("message") or ""))
     yield "to do", advise_run(body, target)
@@ -96,6 +105,8 @@ def _iter_facts(body: Body, target: Target) -> Iterator[tuple[str, str]]:
     yield "started", _moment(status.get("startedAt"))
     yield "finished", _moment(status.get("finishedAt"))
     yield "duration", show_seconds(duration_of(body))
+    yield "children", count_children(body)
+    yield "best", describe_best(body)
     yield "attempt", str(status.get("attempt") or "")
     yield (
         "pod",
@@ -111,6 +122,12 @@ def _iter_facts(body: Body, target: Target) -> Iterator[tuple[str, str]]:
     yield "service", _service(body)
     yield "tags", inline(", ".join(map(str, status.get("tags") or ())))
     yield "about", one_line(str(status.get("description") or ""), 200)
+
+
+def _pipeline(body: Body) -> str:
+    """Return which pipeline made this run, and for which of its operations."""
+    controller = find_controller(body)
+    return inline(f"{controller.get('name')}, {name_op(body)}") if controller is not None else ""
 
 
 def _service(body: Body) -> str:
@@ -206,12 +223,15 @@ def _awaited(body: Body, others: Sequence[Body]) -> str:
     """
     if parse_phase(read_status(body)) is not Phase.WAITING:
         return ""
+    pipeline = _find_pipeline(body, others)
     phases = {
-        str(ref): parse_phase(read_status(run)).value for run in others for ref in _refs_to(run)
+        str(ref): parse_phase(read_status(run)).value
+        for run in others
+        for ref in _refs_to(run, pipeline)
     }
     asked: dict[str, list[str]] = {}
     try:
-        for name, ref, ask in iter_refs(compile_body(body, None).params):
+        for name, ref, ask in iter_refs(compile_body(body).params):
             asked.setdefault(str(ref), []).append(f"{name} = {ask}")
     except SpecError:
         return ""  # the operator is about to report it
@@ -222,8 +242,21 @@ def _awaited(body: Body, others: Sequence[Body]) -> str:
     return "asks:\n" + as_table(["  RUN", "PHASE", "VALUES"], rows, phase_styles()) if rows else ""
 
 
-def _refs_to(run: Body) -> tuple[Ref, Ref]:
-    return Ref("runs", run_uuid(run["metadata"]["uid"])), Ref("ops", run["metadata"]["name"])
+def _find_pipeline(body: Body, others: Sequence[Body]) -> Body | None:
+    """Return the pipeline whose operations `ops.NAME` means for this run; None if it has none."""
+    by_uid = {str(run["metadata"]["uid"]): run for run in others}
+    return find_pipeline(body, by_uid.get)
+
+
+def _refs_to(run: Body, pipeline: Body | None) -> tuple[Ref, ...]:
+    """Return the refs that mean `run`, for the runs of `pipeline` or for those of none."""
+    exact = Ref("runs", run_uuid(run["metadata"]["uid"]))
+    if pipeline is None:
+        return exact, Ref("ops", run["metadata"]["name"])
+    if run is pipeline:
+        return exact, Ref("dag")
+    is_sibling = is_child(run, str(pipeline["metadata"]["uid"]))
+    return (exact, Ref("ops", name_op(run))) if is_sibling else (exact,)
 
 
 def _values(edge: UpstreamEdge) -> str:
@@ -276,18 +309,6 @@ def explain_values(body: Body, component: Mapping[str, Any] | None = None) -> li
         )
         for slot in bind_params(compiled).slots
     ]
-
-
-def compile_body(body: Body, component: Mapping[str, Any] | None) -> CompiledOperation:
-    frozen = read_status(body).get("component") or component
-    operation = parse_operation(body.get("spec") or {}, is_object=True)
-    if operation.hub_ref and operation.component is None and not frozen:
-        # The declarations of the component are unknown yet, but the given params are known.
-        return compile_alone(operation)
-    return compile_operation(
-        operation,
-        component=parse_component(frozen) if frozen and operation.component is None else None,
-    )
 
 
 def _explain_slot(slot: Slot, values: Mapping[str, Any], status: RunStatus) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opstrand.cli.output.console import paint
+from opstrand.cli.output.members import count_children
 from opstrand.cli.output.table import as_table
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
@@ -113,7 +114,7 @@ def duration_of(body: Body) -> float | None:
 
 _COLUMNS = ("NAME", "KIND", "PHASE", "REASON", "STARTED", "DURATION")
 #: The columns that a narrow terminal has no room for, the first first.
-_SPARE = ("MESSAGE", "KIND", "STARTED", "DURATION", "REASON")
+_SPARE = ("MESSAGE", "KIND", "STARTED", "DURATION", "REASON", "CHILDREN")
 #: A table in a pipe has room for any message; what ends a run may be pages long.
 _LONGEST_MESSAGE = 300
 #: With `-o wide` a terminal folds the lines: nothing is cut.
@@ -127,37 +128,52 @@ def runs_table(
     with_project: bool = False,
     has_heads: bool = True,
 ) -> str:
-    """Return the table of `opstrand ls`."""
+    """Return the table of `opstrand ls`. CHILDREN is there if a run of it is a pipeline."""
+    counts = [count_children(run) for run in runs]
     heads = [
         *(("PROJECT",) if with_project else ()),
         *_COLUMNS,
+        *(("CHILDREN",) if any(counts) else ()),
         *(("POD", "UUID") if wide else ()),
         "MESSAGE",
     ]
+    rows = [
+        [
+            *([run["metadata"]["namespace"]] if with_project else []),
+            *_run_row(run),
+            *([count] if any(counts) else []),
+            *(_wide_cells(run) if wide else []),
+            one_line(str(read_status(run).get("message") or ""), _LONGEST_MESSAGE),
+        ]
+        for run, count in zip(runs, counts, strict=True)
+    ]
     return as_table(
         heads,
-        [_run_row(run, wide, with_project) for run in runs],
+        rows,
         phase_styles(),
-        spare=_SPARE,
+        spare=[head for head in _SPARE if head in heads],
         width=_UNCUT if wide else None,
         has_heads=has_heads,
     )
 
 
-def _run_row(body: Body, wide: bool, with_project: bool) -> list[str]:
+def _run_row(body: Body) -> list[str]:
     metadata, status = body["metadata"], read_status(body)
     phase = parse_phase(status)
     reason = status.get("reason") or ""
-    row = [
+    return [
         metadata["name"],
         status.get("kind") or "",
         phase.value,
         "" if reason == phase.value else reason,
+        show_age(status.get("startedAt")),
+        show_seconds(duration_of(body)),
     ]
-    row += [show_age(status.get("startedAt")), show_seconds(duration_of(body))]
-    more = [(status.get("pod") or {}).get("name") or "", run_uuid(metadata["uid"])] if wide else []
-    more.append(one_line(str(status.get("message") or ""), _LONGEST_MESSAGE))
-    return [*([metadata["namespace"]] if with_project else []), *row, *more]
+
+
+def _wide_cells(body: Body) -> list[str]:
+    pod = read_status(body).get("pod") or {}
+    return [pod.get("name") or "", run_uuid(body["metadata"]["uid"])]
 
 
 def name_of(body: Body) -> str:

@@ -1,0 +1,82 @@
+"""Which runs a pipeline made, by the objects alone.
+
+Owns what the commands mean by a root, by a pipeline and by its operations. Must not compile a file:
+listing runs must be quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from opstrand.core import names
+from opstrand.core.phase import parse_phase
+from opstrand.core.pipelines.letters import PUBLISHED
+from opstrand.core.recorded import read_status
+from opstrand.types import Body
+
+Run = TypeVar("Run", bound=Body)
+
+#: The kinds of runs that make runs.
+KINDS = ("dag", "matrix")
+#: Selects the runs that no pipeline made, for kubectl too.
+ROOTS = f"!{names.PIPELINE}"
+
+
+def only_roots(labels: str) -> str:
+    """Return a selector for those that no pipeline made of the runs with these labels."""
+    return f"{labels},{ROOTS}" if labels else ROOTS
+
+
+def is_root(body: Body) -> bool:
+    """Return whether no pipeline made a run, as the selector `ROOTS` says."""
+    return names.PIPELINE not in (body["metadata"].get("labels") or {})
+
+
+def is_pipeline(body: Body) -> bool:
+    """Return whether a run makes runs; for one that the operator has not seen, by its file."""
+    status = read_status(body)
+    if status.get("kind") in KINDS or status.get("children"):
+        return True
+    if parse_phase(status).is_final:
+        return False
+    spec = body.get("spec") or {}
+    component = spec.get("component") or {}
+    is_matrix = bool(spec.get("matrix") or component.get("matrix"))
+    return is_matrix or (component.get("run") or {}).get("kind") == "dag"
+
+
+def count_children(body: Body) -> str:
+    """Return how many runs of a pipeline have ended, of how many; empty for any other run."""
+    stored = read_status(body).get("children")
+    states = str((stored or {}).get("states") or "")
+    return f"{sum(letter in PUBLISHED for letter in states)}/{len(states)}" if stored else ""
+
+
+def name_op(body: Body) -> str:
+    """Return the operation or index that a run is in its pipeline."""
+    labels = body["metadata"].get("labels") or {}
+    own = (body.get("spec") or {}).get("name")
+    label = str(labels.get(names.OP) or "")
+    # The label is a slug; it is the index of a matrix's run, whose spec has the matrix's own name.
+    return label if label.isdigit() or not isinstance(own, str) else own
+
+
+def by_pipeline(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
+    """Return the runs of each pipeline by their names; the pipeline by its uid."""
+    found: dict[str, dict[str, Run]] = {}
+    for run in runs:
+        if uid := names.controller_uid(run):
+            found.setdefault(uid, {})[run["metadata"]["name"]] = run
+    return found
+
+
+def find_made(pipeline: Body, runs: Sequence[Run]) -> list[Run]:
+    """Return those of the runs that a pipeline made, on every level below it."""
+    made, found = by_pipeline(runs), list[Run]()
+    left = [str(pipeline["metadata"]["uid"])]
+    while left:
+        level = list(made.pop(left.pop(), {}).values())
+        found += level
+        left += [str(run["metadata"]["uid"]) for run in level]
+    return found
