@@ -90,6 +90,23 @@ def read_original(metadata: ObjectMeta) -> str | None:
     return found if isinstance(found, str) and _UUID.fullmatch(found) else None
 
 
+def read_pipeline(body: Body) -> str | None:
+    """Return the uuid of the pipeline that made this run; None if none did."""
+    controller = names.find_controller(body)
+    return None if controller is None else names.run_uuid(str(controller["uid"]))
+
+
+def read_outermost(body: Body) -> str | None:
+    """Return the uuid of the outermost pipeline around a run; None if no pipeline made it.
+
+    The label counts only on a run that a pipeline owns.
+    """
+    pipeline = read_pipeline(body)
+    if pipeline is None:
+        return None
+    return str((body["metadata"].get("labels") or {}).get(names.CONTROLLER) or "") or None
+
+
 def _find_root(metadata: ObjectMeta, settings: Settings) -> str:
     if not settings.local_runs:
         return CONTEXT_ROOT

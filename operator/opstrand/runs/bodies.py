@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from opstrand.core.identity import read_original
+from opstrand.core.names import find_controller
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.phase import FINAL, Phase, parse_phase
 from opstrand.core.recorded import read_status
@@ -67,10 +68,10 @@ def run_kind(body: Body) -> str | None:
 
 def pipeline_of(meta: ObjectMeta) -> dict[str, Any] | None:
     """The run that created this one, from the metadata of its object."""
-    for owner in meta.get("ownerReferences") or ():
-        if owner.get("kind") == "Operation" and owner.get("controller"):
-            return {"uuid": uuid_of(owner["uid"]), "name": owner["name"], "kind": "dag"}
-    return None
+    owner = find_controller({"metadata": meta})
+    if owner is None:
+        return None
+    return {"uuid": uuid_of(owner["uid"]), "name": owner["name"], "kind": "dag"}
 
 
 def original_of(meta: ObjectMeta) -> dict[str, Any] | None:

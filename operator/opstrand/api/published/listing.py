@@ -6,10 +6,12 @@ of everything that its runs contain. Must not know HTTP.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
 from opstrand.api.published.views import run_view
+from opstrand.core.identity import read_outermost, read_pipeline
 from opstrand.core.packed import is_large
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.query_fields import read_field
@@ -38,8 +40,25 @@ _IN_HEAD = frozenset(
 
 def is_restart_of(run: Listed, uuid: str) -> bool:
     """Whether the run was restarted from the one of this uuid. Does not unpack the run."""
-    original = run.beside["original"] if is_large(run.head) else original_of(run.head["metadata"])
+    original = _original_of(run)
     return original is not None and original["uuid"] == uuid
+
+
+def _original_of(run: Listed) -> dict[str, Any] | None:
+    if not is_large(run.head):
+        return original_of(run.head["metadata"])
+    kept: dict[str, Any] | None = run.beside["original"]
+    return kept
+
+
+#: The fields that name another run by its uuid, and what such a run is to this one. None of them
+#: needs the whole of a large run.
+_LINKS: Mapping[str, Callable[[Listed], Any]] = {
+    "pipeline": lambda run: read_pipeline(run.head),
+    "controller": lambda run: read_outermost(run.head),
+    "original": lambda run: (_original_of(run) or {}).get("uuid"),
+    "cloning_kind": lambda run: (_original_of(run) or {}).get("kind"),
+}
 
 
 class Searched:
@@ -63,8 +82,7 @@ class Searched:
         """
         if field.partition(".")[0] in ("artifacts", "upstream"):
             return read_field(read_status(self.run.whole), field)
+        if field in _LINKS:
+            return _LINKS[field](self.run)
         is_at_hand = field in _IN_HEAD or field in self.run.beside
-        view = self._view if is_at_hand else self.view()
-        return (
-            (view["pipeline"] or {}).get("uuid") if field == "pipeline" else read_field(view, field)
-        )
+        return read_field(self._view if is_at_hand else self.view(), field)

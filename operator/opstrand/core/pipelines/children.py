@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from opstrand.core import names
+from opstrand.core.identity import read_outermost
 from opstrand.core.normalize import as_stored
 from opstrand.errors import SpecError
 from opstrand.types import Body, Manifest
@@ -111,13 +112,8 @@ def render_child(
 
 
 def find_outermost(body: Body) -> str:
-    """Return the uuid of the outermost pipeline of a run; its own if it belongs to none.
-
-    The label counts only on a run that a pipeline owns.
-    """
-    labels = body["metadata"].get("labels") or {}
-    own = names.run_uuid(str(body["metadata"]["uid"]))
-    return str(labels.get(names.CONTROLLER) or own) if names.find_controller(body) else own
+    """Return the uuid of the outermost pipeline of a run; its own if it belongs to none."""
+    return read_outermost(body) or names.run_uuid(str(body["metadata"]["uid"]))
 
 
 def read_depth(body: Body) -> int:

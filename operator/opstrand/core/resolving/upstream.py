@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from opstrand.core.identity import CONTEXT_ROOT, read_identity, render_globals, render_paths
+from opstrand.core.identity import (
+    CONTEXT_ROOT,
+    read_identity,
+    read_outermost,
+    read_pipeline,
+    render_globals,
+    render_paths,
+)
 from opstrand.core.phase import Phase, is_frozen, parse_phase, published_status
 from opstrand.core.recorded import parse_moment, read_status
 from opstrand.core.resolving.refs import Edge, Upstream
@@ -56,6 +63,9 @@ def read_upstream(
         "wait_time": wait_time(body),
         "is_managed": True,
         "pending": pending(body),
+        "pipeline": read_pipeline(body),
+        "controller": read_outermost(body),
+        "original": identity.original_uuid,
         "upstream": status.get("upstream") or [],
     }
     if "service" in status:

@@ -35,6 +35,9 @@ SORTS = (
     "duration",
     "wait_time",
     "pipeline",
+    "controller",
+    "original",
+    "cloning_kind",
     "uuid",
     "pending",
 )

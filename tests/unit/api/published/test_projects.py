@@ -281,8 +281,19 @@ async def listed(api: Api, runs: MemoryRuns) -> Api:
         }
         if name == "three":
             body["metadata"]["ownerReferences"] = [
-                {"kind": "Operation", "controller": True, "name": "p", "uid": "a" * 32}
+                {
+                    "apiVersion": "opstrand.dev/v1",
+                    "kind": "Operation",
+                    "controller": True,
+                    "name": "p",
+                    "uid": "a" * 32,
+                }
             ]
+            body["metadata"]["labels"] = {"opstrand.dev/controller": "c" * 32}
+        if name == "two":
+            # The label alone, which anyone can write, makes no run a part of a pipeline.
+            body["metadata"]["labels"] = {"opstrand.dev/controller": "c" * 32}
+            body["metadata"]["annotations"] = {"opstrand.dev/restart-of": "d" * 32}
         await runs.put(body)
     return api
 
@@ -303,6 +314,11 @@ async def names(api: Api, **params: str) -> list[str]:
         ("outputs.acc: <0.9, tags: x", ["one"]),
         ("outputs.ok: true", ["two"]),
         (f"pipeline: {'a' * 8}-{'a' * 24}", ["three"]),
+        ("pipeline: nil", ["one", "two"]),
+        (f"controller: {'c' * 32}", ["three"]),
+        (f"original: {'d' * 32}", ["two"]),
+        ("cloning_kind: restart", ["two"]),
+        ("kind: job", ["one", "two", "three"]),
         (f"uuid: {1:032x}|{2:032x}", ["one", "two"]),
         ("name: %o%", ["one", "two"]),
         ("name: t%", ["two", "three"]),

@@ -143,11 +143,23 @@ def test_a_join_can_ask_for_whatever_a_list_can() -> None:
         "namespace": "demo",
         "uid": "2" * 32,
         "creationTimestamp": "2026-01-01T00:00:00Z",
+        "labels": {"opstrand.dev/controller": "4" * 32},
+        "annotations": {"opstrand.dev/restart-of": "5" * 32},
+        "ownerReferences": [
+            {
+                "apiVersion": "opstrand.dev/v1",
+                "kind": "Operation",
+                "name": "p",
+                "uid": "3" * 32,
+                "controller": True,
+            }
+        ],
     }
     known = [read_upstream({"metadata": metadata, "spec": {}, "status": status}, Settings())]
     query = (
         "meta_values.stage: final, project.name: demo, upstream.name: up, artifacts.kind: model, "
-        "tags: x, kind: job, is_managed: true"
+        f"tags: x, kind: job, is_managed: true, pipeline: {'3' * 32}, controller: {'4' * 32}, "
+        f"original: {'5' * 32}, cloning_kind: restart"
     )
     assert (
         select(
