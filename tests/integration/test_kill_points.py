@@ -107,6 +107,8 @@ class Scenario:
     writes: int
     ends: tuple[str, ...] = ("Succeeded",)
     stop: tuple[str, str] | None = None
+    #: The run that must be in that phase first, if it is another one.
+    stopped_after: str = ""
     has_config_map: bool = False
     #: Whether it takes the same steps whenever the operator died: a stop may come before the Pod or
     #: after it.
@@ -198,6 +200,7 @@ SCENARIOS = {
         ("Stopped", "Stopped"),
         ("p", "Running"),
         has_one_story=False,
+        stopped_after="p/a",
     ),
     "retry": Scenario((job("a", TWO_ATTEMPTS, termination={"maxRetries": 2}),), 8),
 }
@@ -297,7 +300,11 @@ class Point:
         if self.scenario.stop is None:
             return
         name, phase = self.scenario.stop
-        await wait_for(self.kube, self.namespace, name, in_phase(phase), seconds=PATIENCE)
+        wanted, is_there = self.scenario.stopped_after or name, in_phase(phase)
+        while True:
+            if any(_name_of(one) == wanted and is_there(one) for one in await self._bodies()):
+                break
+            await asyncio.sleep(0.05)
         await self.kube.json_patch(
             OPERATIONS,
             self.namespace,

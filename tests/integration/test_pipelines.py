@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -16,7 +17,9 @@ from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import NotFound
 from opstrand.kube.resources import OPERATIONS
 from opstrand.types import Manifest
-from tests.integration.conftest import in_phase, operation, wait_for
+from tests.cluster.control_plane import ControlPlane
+from tests.integration.conftest import OPERATOR_USER, in_phase, operation, wait_for
+from tests.support.audit import read_audit
 from tests.support.scripted_kubelet import ScriptedKubelet
 
 pytestmark = pytest.mark.usefixtures("operator", "kubelet")
@@ -264,15 +267,78 @@ async def test_a_pipeline_inside_a_pipeline(kube: KubeApi, namespace: str) -> No
 async def test_a_foreign_run_with_a_childs_name_is_not_touched(
     kube: KubeApi, namespace: str
 ) -> None:
-    waiting = op("first", test={"until": "stopped"})
-    await kube.create(OPERATIONS, namespace, pipeline("mine", waiting, op("b", isApproved=False)))
+    """The pipeline ends after what it runs, and another one goes on."""
+    slow = op("slow", test={"until": "stopped"})
+    made = pipeline("mine", op("a", isApproved=False), op("b", "a"), slow)
+    await kube.create(OPERATIONS, namespace, made)
     body = await wait_for(kube, namespace, "mine", in_phase("Running"))
+    first, taken, running = (
+        names.child_name("mine", run_uuid(body["metadata"]["uid"]), one)
+        for one in ("a", "b", "slow")
+    )
+    await wait_until_there(kube, namespace, first)
+    foreign = await kube.create(OPERATIONS, namespace, operation(taken, {"isApproved": False}))
+    await wait_until_there(kube, namespace, running)
+    await wait_for(kube, namespace, running, in_phase("Running"))
+    approval = [{"op": "replace", "path": "/spec/isApproved", "value": True}]
+    await kube.json_patch(OPERATIONS, namespace, first, approval)
     await kube.create(OPERATIONS, namespace, pipeline("other", op("a"), op("b", "a")))
+    body = await wait_for(kube, namespace, "mine", is_over)
+    assert (body["status"]["phase"], body["status"]["reason"]) == ("Failed", "NameConflict")
+    assert body["status"]["children"]["states"] == "sxx"
+    after = await kube.get(OPERATIONS, namespace, taken)
+    assert after["spec"] == foreign["spec"]
+    assert after["metadata"].get("ownerReferences") is None
+    assert parse_phase(after["status"]).value == "Waiting"
     other = await wait_for(kube, namespace, "other", is_over)
     assert other["status"]["phase"] == "Succeeded"
-    taken = names.child_name("late", run_uuid(body["metadata"]["uid"]), "x")
-    foreign = await kube.create(OPERATIONS, namespace, operation(taken, {"isApproved": False}))
-    assert foreign["metadata"]["name"] == taken
+
+
+async def test_a_child_that_is_deleted_by_hand_counts_as_stopped(
+    kube: KubeApi, namespace: str
+) -> None:
+    made = pipeline("holed", op("a", test={"until": "stopped"}), op("b", "a", trigger="all_done"))
+    await kube.create(OPERATIONS, namespace, made)
+    body = await wait_for(kube, namespace, "holed", in_phase("Running"))
+    name = names.child_name("holed", run_uuid(body["metadata"]["uid"]), "a")
+    await wait_for(
+        kube, namespace, "holed", lambda one: one["status"]["children"]["states"][0] in "wr"
+    )
+    await kube.delete(OPERATIONS, namespace, name)
+    body = await wait_for(kube, namespace, "holed", is_over)
+    assert body["status"]["children"]["states"] == "xs"
+    assert body["status"]["phase"] == "Succeeded"
+
+
+async def test_the_parent_of_many_is_written_seldom(
+    kube: KubeApi, namespace: str, control_plane: ControlPlane
+) -> None:
+    """One hundred children that end at once, each with its three writes and its Pod."""
+    begun = asyncio.get_running_loop().time()
+    body = await run_to_the_end(
+        kube,
+        namespace,
+        pipeline(
+            "wide",
+            op("first"),
+            *(op(f"op{n}", "first") for n in range(100)),
+            run={"concurrency": 30},
+        ),
+    )
+    seconds = asyncio.get_running_loop().time() - begun
+    assert body["status"]["children"]["states"] == "s" * 101
+    # The freeze, Running, the end, and letters every five seconds.
+    written = (
+        entry["objectRef"]["name"]
+        for entry in read_audit(control_plane.audit_log, OPERATOR_USER)
+        if entry["verb"] == "patch" and entry["objectRef"]["namespace"] == namespace
+    )
+    counted = Counter(written)
+    children = await children_of(kube, namespace, body)
+    most = max(counted[one["metadata"]["name"]] for one in children.values())
+    assert most <= 3
+    writes = counted["wide"]
+    assert writes <= 4 + seconds / 5
 
 
 async def test_a_cycle_is_refused_before_anything_is_made(kube: KubeApi, namespace: str) -> None:

@@ -7,9 +7,11 @@ run: `core.decide` says what a refused object means.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal
 
 from opstrand.controller.cache import WATCHED
@@ -27,6 +29,9 @@ from opstrand.logs import about
 from opstrand.types import Key
 
 logger = logging.getLogger(__name__)
+
+#: Objects of one run that are created at a time.
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ async def apply(
             return Applied()
     if decision.plan is not None and world.on_plan is not None:
         world.on_plan(key, decision.plan)
-    for action in decision.actions:
-        refusal = await _act(action, key=key, snapshot=snapshot, world=world, wake=wake)
+    for actions in _group(decision.actions):
+        refusal = await _act_at_once(actions, key=key, snapshot=snapshot, world=world, wake=wake)
         if refusal is not None:
             current = world.cache.operation(key)
             if current is None:
@@ -174,6 +179,42 @@ _CAUSES: Mapping[type[ApiError], Literal["taken", "invalid", "forbidden", "absen
     Forbidden: "forbidden",
     NotFound: "absent",
 }
+
+
+def _group(actions: Sequence[Action]) -> Iterator[list[Action]]:
+    """Yield the actions in their order; objects of one kind that are created one after the other
+    are a group, because they do not need each other.
+    """
+    groups = groupby(
+        enumerate(actions),
+        lambda one: one[1].manifest["kind"] if isinstance(one[1], Create) else one[0],
+    )
+    for _, group in groups:
+        yield [action for _, action in group]
+
+
+async def _act_at_once(
+    actions: Sequence[Action], *, key: Key, snapshot: Snapshot, world: World, wake: set[Key]
+) -> ApiError | None:
+    """Perform actions that do not need each other; returns the first refusal.
+
+    All of them have ended when this returns or raises.
+    """
+    if len(actions) == 1:
+        return await _act(actions[0], key=key, snapshot=snapshot, world=world, wake=wake)
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def act(action: Action) -> ApiError | None:
+        async with slots:
+            return await _act(action, key=key, snapshot=snapshot, world=world, wake=wake)
+
+    tasks = [asyncio.ensure_future(act(action)) for action in actions]
+    try:
+        await asyncio.wait(tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+    return next((refusal for task in tasks if (refusal := task.result()) is not None), None)
 
 
 async def _act(

@@ -22,17 +22,17 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from opstrand.core.identity import LOCAL_FILES
-from opstrand.core.names import run_uuid
+from opstrand.core.names import controller_uid, run_uuid
 from opstrand.core.normalize import as_stored
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
-from opstrand.types import Key, Manifest, key_of
+from opstrand.types import Body, Key, Manifest, key_of
 
 #: The number of runs kept in a project, so that refs can name them; the oldest that have ended are
 #: removed first.
@@ -264,11 +264,31 @@ class Records:
             (self.folder_of(key) / _PLAN).write_bytes(plan)
 
     def prune(self, project: str) -> None:
-        """Remove the oldest ended runs until at most KEPT_RUNS ended ones are left."""
-        ended = [body for body in self.load(project) if parse_phase(read_status(body)).is_final]
+        """Remove the oldest ended runs until at most KEPT_RUNS ended ones are left.
+
+        The runs of a pipeline go with it.
+        """
+        bodies = list(self.load(project))
+        known = {body["metadata"]["uid"] for body in bodies}
+        ended = [
+            body
+            for body in bodies
+            if parse_phase(read_status(body)).is_final and controller_uid(body) not in known
+        ]
         ended.sort(key=lambda body: str(read_status(body).get("finishedAt") or ""))
         for body in ended[:-KEPT_RUNS]:
-            self.remove(key_of(body), body["metadata"]["uid"])
+            self.remove_tree(body, bodies)
+
+    def remove_tree(self, body: Body, bodies: Iterable[Body] | None = None) -> None:
+        """Remove a run and the runs that it made, as a cluster's garbage collector does.
+
+        `bodies`: the runs of its project, if they are known.
+        """
+        others = list(self.load(key_of(body)[0]) if bodies is None else bodies)
+        self.remove(key_of(body), body["metadata"]["uid"])
+        for one in others:
+            if controller_uid(one) == body["metadata"]["uid"]:
+                self.remove_tree(one, others)
 
 
 def _list_folders(folder: Path) -> list[str]:

@@ -16,7 +16,10 @@ from opstrand.text import shorten
 from opstrand.types import Body, OperationBody, RunStatus
 
 #: Reasons of a run that makes normal progress.
-_WELL = ("PodCreated", "PodRunning", "Stopping", "Unschedulable", "SchedulingGated", "InitRunning")
+_WELL = (
+    *("PodCreated", "PodRunning", "Stopping", "Unschedulable", "SchedulingGated", "InitRunning"),
+    "PipelineStarted",
+)
 _TROUBLED = (Phase.FAILED, Phase.UPSTREAM_FAILED, Phase.RETRYING, Phase.STARTING)
 _COMPONENT = "opstrand"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from opstrand.core.phase import Phase, parse_phase
-from opstrand.core.recorded import read_status
+from opstrand.core.recorded import parse_moment, read_status
 from opstrand.text import shorten
 from opstrand.types import Body
 
@@ -132,12 +132,14 @@ class Child:
 
 
 def read_child(body: Body) -> Child:
-    """Read a child from its body."""
-    status = read_status(body)
-    phase = parse_phase(status)
+    """Read a child from its body: only what counts, since there may be thousands."""
+    found = body.get("status")
+    status: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    phase, finished = parse_phase(status), status.get("finishedAt")
     is_reused = phase is Phase.SUCCEEDED and status.get("reason") == "CacheHit"
     letter = CACHED if is_reused else _OF_PHASE.get(phase, STARTED)
-    return Child(letter, str(status.get("finishedAt") or ""), phase is Phase.RUNNING)
+    ended_at = "" if parse_moment(finished) is None else str(finished)
+    return Child(letter, ended_at, phase is Phase.RUNNING)
 
 
 def read_failure(op: str, body: Body) -> dict[str, str]:

@@ -186,9 +186,9 @@ class _See:
         return [at for at in self.bodies if self.children.states[at] == ABSENT]
 
     @cached_property
-    def unknown(self) -> list[int]:
+    def unknown(self) -> frozenset[int]:
         """The objects of which it is not known that this run asked for them."""
-        return [at for at in self.unrecorded if not self._is_own(at)]
+        return frozenset(at for at in self.unrecorded if not self._is_own(at))
 
     def _is_own(self, at: int) -> bool:
         known = self.snapshot.answers[Known(OPERATION, self.outline.names[at])]
@@ -312,7 +312,7 @@ class _Advance:
 
     def _make(self, step: Step) -> tuple[Action, ...]:
         """Return the actions that create children, and that settle whose the unknown ones are."""
-        unknown = set(self.see.unknown)
+        unknown = self.see.unknown
         specs = self.see.outline.read_specs((*step.start, *unknown))
         claims = [Claim(self._render(at, specs[at], step), exact=True) for at in sorted(unknown)]
         made = [Create(self._render(at, specs[at], step)) for at in step.start if at not in unknown]
