@@ -146,7 +146,7 @@ def test_an_address_where_a_file_belongs(cli: Cli) -> None:
 def test_no_file() -> None:
     ran = run_opstrand("run")
     assert ran.code == 2
-    assert "-f FILE" in ran.stderr
+    assert "opstrand run FILE" in ran.stderr
 
 
 @pytest.mark.parametrize("params", [["message"], ["=x"], ["a=1", "a=2"]])
@@ -182,7 +182,7 @@ def test_a_file_that_names_another_namespace_is_not_run_here(
             2,
             ["error: namespace: the file says 'theirs', and the project is 'ours'"],
         )
-        assert "-p theirs" in ran.stderr
+        assert "-n theirs" in ran.stderr
 
 
 def test_a_name_of_300_characters() -> None:
