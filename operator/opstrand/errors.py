@@ -171,6 +171,12 @@ REASONS: dict[str, str] = {
     "PodRunning": "",
     "PipelineStarted": "",
     "PipelineRunning": "",
+    "MatrixRunning": "",
+    "MetricReached": "Nothing to do: a run's metric is good enough, so the others were stopped.",
+    "TooManyFailed": "Fix what failed, or allow more failures in `earlyStopping`.",
+    "MetricMissing": (
+        "Report the metric as an output of that name, or fix the name that the message gives."
+    ),
     "ServicesLeft": "",
     "Stopping": "",
 }

@@ -259,6 +259,28 @@ class ChildrenFacts(TypedDict, total=False):
     failures: Sequence[ChildFailure]
 
 
+class SearchFacts(TypedDict, total=False):
+    """`status.search`: what a matrix froze of its search, and the results so far."""
+
+    kind: str
+    seed: int
+    metric: str
+    minimize: bool
+    isNeeded: bool
+    missing: int
+    earlyStopping: Sequence[Mapping[str, Any]]
+    results: str
+    promotions: str
+
+
+class BestRun(TypedDict, total=False):
+    """`status.best`: the run of a matrix with the best metric."""
+
+    name: str
+    uuid: str
+    value: float
+
+
 class HistoryStep(TypedDict, total=False):
     """An entry of `status.history`; `status` is the published client's name for the phase."""
 
@@ -316,6 +338,8 @@ class RunStatus(TypedDict, total=False):
     service: ServiceFacts
     children: ChildrenFacts
     inherited: Mapping[str, Any]
+    search: SearchFacts
+    best: BestRun
     retries: Retries
     termination: Termination
     inputs: Mapping[str, Any]

@@ -52,9 +52,9 @@ class ScriptedKubelet(KubeletStandIn):
                 await mark(self._kube, pod, ended(143, started, reason="DeadlineExceeded"))
                 return
             if "test/until" in annotations:
-                await self._until(
-                    OPERATIONS, namespace, run, lambda one: _phase(one) == annotations["test/until"]
-                )
+                # A run that is stopped before it was seen to run ends too.
+                phases = (annotations["test/until"], "Stopping")
+                await self._until(OPERATIONS, namespace, run, lambda one: _phase(one) in phases)
             codes = annotations.get("test/exit-codes", "0").split(",")
             await mark(self._kube, pod, ended(int(codes[int(name.rpartition("-")[2])]), started))
 

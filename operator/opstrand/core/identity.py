@@ -74,11 +74,22 @@ def read_identity(body: Body, settings: Settings) -> Identity:
         project=metadata["namespace"],
         owner=settings.owner,
         created_at=metadata.get("creationTimestamp"),
+        iteration=_read_iteration(body),
         cloning_kind="restart" if original else None,
         original_uuid=original,
         is_independent=names.find_controller(body) is None,
         context_root=_find_root(metadata, settings),
     )
+
+
+def _read_iteration(body: Body) -> int | None:
+    """Return the index of a run of a matrix. The annotation counts only on a pipeline's run."""
+    if names.find_controller(body) is None:
+        return None
+    text = (body["metadata"].get("annotations") or {}).get(names.ITERATION)
+    if not isinstance(text, str) or not (text.isascii() and text.isdigit() and len(text) < 7):
+        return None
+    return int(text)
 
 
 def read_original(metadata: ObjectMeta) -> str | None:

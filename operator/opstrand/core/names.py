@@ -47,6 +47,8 @@ OP = f"{GROUP}/op"
 DEPTH = f"{GROUP}/depth"
 SPEC_DIGEST = f"{GROUP}/spec-digest"
 WITHOUT_RUN = f"{GROUP}/without-run"
+#: Annotation of a run of a matrix: its index.
+ITERATION = f"{GROUP}/iteration"
 
 #: Annotation: the uuid of the run that this one was restarted from through the API.
 RESTART_OF = f"{GROUP}/restart-of"

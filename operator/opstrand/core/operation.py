@@ -66,6 +66,11 @@ class CompiledOperation:
     #: copied by `replace`: another operation has other values.
     bindings: Any = field(init=False, default=None, compare=False, repr=False)
 
+    @property
+    def runtime(self) -> str:
+        """The kind of what runs: a matrix makes runs of the operation's own kind."""
+        return "matrix" if self.matrix is not None else self.kind
+
     def as_dict(self) -> dict[str, Any]:
         """Return the compiled file, in the format's own keys."""
         return {"version": 1.1, "kind": "compiled_operation", **self.merged}

@@ -188,6 +188,25 @@ def _is_children(value: Any) -> bool:
     )
 
 
+def _is_search(value: Any) -> bool:
+    """Check what a matrix froze of its search; its results are read word by word."""
+    return (
+        isinstance(value, Mapping)
+        and _is_count(value.get("missing", 0))
+        and isinstance(value.get("seed", 0), int)
+        and all(isinstance(value.get(key, ""), str) for key in ("results", "promotions"))
+        and isinstance(value.get("earlyStopping") or [], list)
+    )
+
+
+def _is_best(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and all(isinstance(value.get(key), str) for key in ("name", "uuid"))
+        and _is_number(value.get("value"))
+    )
+
+
 def _is_port(value: Any) -> bool:
     return _is_count(value) and 0 < value < 65536
 
@@ -258,6 +277,8 @@ _KEYS: dict[str, Any] = {
     "pod": _POD,
     "service": _is_service,
     "children": _is_children,
+    "search": _is_search,
+    "best": _is_best,
     "retries": dict.fromkeys(("failures", "disruptions"), _is_count),
     "termination": _TERMINATION,
     "artifacts": [_ARTIFACT, {"name"}],

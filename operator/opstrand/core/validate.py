@@ -13,6 +13,7 @@ from itertools import count, islice
 from typing import Any
 
 from opstrand.core.compiling.check import check_values
+from opstrand.core.compiling.matrix import choose_first
 from opstrand.core.compiling.unsupported import RUN_KINDS, find_missing
 from opstrand.core.compiling.without_effect import find_idle
 from opstrand.core.identity import Identity
@@ -92,9 +93,9 @@ def _validate_work(
         return problems
     if is_sound:
         problems += _validate_fetched(compiled)
-    # The runs of a matrix get values of their own: only what holds for all of them is checked here.
-    is_whole = is_sound and not problems and not compiled.matrix
-    if not is_whole or not _validate_plan(compiled, evaluate, catalog, problems, is_child=is_child):
+    # The runs of a matrix differ in values alone: what holds for the first one holds for all.
+    run = choose_first(compiled) if is_sound and not problems else None
+    if run is None or not _validate_plan(run, evaluate, catalog, problems, is_child=is_child):
         # If values are missing or wrong, check at least what needs none.
         problems += _validate_shape(compiled)
     return problems

@@ -17,13 +17,13 @@ from opstrand.errors import SpecError
 def test_what_is_wrong_beside_a_hubs_component_is_refused_before_anything_is_created() -> None:
     content = (
         "kind: operation\nhubRef: echo\nparams: {p: {ref: op.a, value: outputs.x}}\nmatrix: {kind: "
-        "mapping, values: [{p: 1}]}\n"
+        "iterative, maxIterations: 2}\n"
     )
     with pytest.raises(SpecError) as caught:
         parse_submission(content)
     assert [(problem.path, problem.reason) for problem in caught.value.problems] == [
         ("params.p.ref", "RefInvalid"),
-        ("matrix", "NotSupported"),
+        ("matrix.kind", "NotSupported"),
     ]
     assert parse_submission("kind: operation\nhubRef: echo\n").body["spec"]["hubRef"] == "echo"
 

@@ -589,7 +589,7 @@ def test_a_final_run_is_left_alone() -> None:
             {"joins": [{"query": "statsu: x", "params": {"p": {"value": "outputs.x"}}}]},
             "InvalidSpec",
         ),
-        ({"matrix": {"kind": "mapping", "values": [{"p": 1}]}}, "NotSupported"),
+        ({"matrix": {"kind": "iterative", "maxIterations": 2}}, "NotSupported"),
     ],
 )
 def test_what_is_wrong_without_a_component_is_not_said_after_waiting_for_it(

@@ -133,7 +133,7 @@ def test_an_unknown_name_in_an_operations_own_fields_is_reported_before_there_ar
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"matrix": {"kind": "mapping", "values": [{"a": 1}]}}, "matrix"),
+        ({"matrix": {"kind": "iterative", "maxIterations": 2}}, "matrix.kind"),
         ({"schedule": {"kind": "interval", "frequency": 60}}, "schedule"),
         ({"hooks": [{"hubRef": "slack"}]}, "hooks"),
         ({"events": [{"ref": "ops.a", "kinds": ["run_status_done"]}]}, "events"),
@@ -344,6 +344,20 @@ def test_what_a_matrix_gives_is_known_to_templates_and_all_else_is_validated(
         "run.container.args[2]",
         "run.container.ports[0].containerPort",
     ]
+
+
+def test_the_first_run_of_a_matrix_is_validated_as_a_run(sandbox: Sandbox) -> None:
+    container = {"image": "b", "args": ["{{ x.y }}"], "ports": [{"containerPort": 70000}]}
+    matrix = {
+        "kind": "random",
+        "numRuns": 9000,
+        "params": {"x": {"kind": "uniform", "value": [1, 2]}},
+    }
+    problems, _ = validate_compiled(
+        operation(matrix=matrix, container=container), evaluate=sandbox.evaluate, complete=True
+    )
+    assert problems[0].path == "run.container.args[0]"
+    assert "has no part 'y'" in problems[0].message
 
 
 def test_every_operation_of_a_pipeline_is_validated_as_a_run(sandbox: Sandbox) -> None:

@@ -95,6 +95,7 @@ def check_alone(compiled: CompiledOperation) -> list[Problem]:
     The declarations are not known then.
     """
     problems = [*check_refs(compiled), *check_matrix(compiled.matrix)]
+    problems += check_size(compiled.matrix) if compiled.matrix else []
     try:
         parse_joins(compiled)
     except SpecError as error:

@@ -15,13 +15,16 @@ from pydantic import ValidationError
 
 from opstrand.core.identity import Identity
 from opstrand.core.operation import CompiledOperation
-from opstrand.core.pipelines.matrix import matrix_names
+from opstrand.core.pipelines.matrix import given_names, matrix_names
+from opstrand.core.pipelines.search import suggest
 from opstrand.core.resolving.bindings import bind_params
 from opstrand.core.resolving.resolve import Resolved
 from opstrand.core.templates.context import Scope
 from opstrand.core.templates.lookups import find_names, is_template
 from opstrand.core.templates.template import Evaluate, iter_texts, render
+from opstrand.errors import SpecError
 from opstrand.spec.matrix import matrices
+from opstrand.spec.params import Param
 from opstrand.spec.polyaxonfile import spec_error
 from opstrand.spec.validation import validate
 
@@ -52,11 +55,7 @@ def find_chosen(compiled: CompiledOperation) -> frozenset[str]:
 
     Those are what the matrix gives, and values with a template that reads one of them.
     """
-    matrix = compiled.matrix or {}
-    resource = matrix.get("resource")
-    chosen = {*matrix_names(matrix)}
-    if isinstance(resource, Mapping) and isinstance(resource.get("name"), str):
-        chosen.add(resource["name"])
+    chosen = {*matrix_names(compiled.matrix)}
     reads = dict(_iter_reads(compiled))
     while found := {name for name, read in reads.items() if not chosen.isdisjoint(read)} - chosen:
         chosen |= found
@@ -94,6 +93,29 @@ def share(compiled: CompiledOperation) -> CompiledOperation:
         outputs=tuple(io for io in compiled.outputs if io.name not in chosen),
         params={name: param for name, param in compiled.params.items() if name not in chosen},
     )
+
+
+def choose_first(compiled: CompiledOperation) -> CompiledOperation | None:
+    """Return the first run of a matrix, for a trial; an operation without a matrix as it is.
+
+    None if that run is not known yet, or if its runs get different names.
+    """
+    matrix = compiled.matrix
+    if matrix is None:
+        return compiled
+    if set(matrix_names(matrix)) != given_names(matrix):
+        return None
+    fewer: dict[str, Any] = {"numRuns": 1}
+    if matrix["kind"] == "mapping":
+        fewer = {"values": list(matrix.get("values") or ())[:1]}
+    try:
+        found = suggest({**matrix, **fewer}, 0)
+    except SpecError:
+        return None  # a template, or what other checks report
+    if not found.params:
+        return None
+    given = {name: Param(value=make_literal(value)) for name, value in found.params[0].items()}
+    return replace(compiled, matrix=None, params={**compiled.params, **given})
 
 
 def render_matrix(

@@ -10,13 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 from opstrand.core.operation import CompiledOperation
+from opstrand.core.pipelines.early_stopping import check_early_stopping
+from opstrand.core.pipelines.search import check_search
 from opstrand.errors import MAX_PROBLEMS, Problem
 
 #: Kinds of runs that this version starts.
 RUN_KINDS = ("job", "service", "dag")
 #: Section -> its name in a sentence, and what to use instead today.
 _SECTIONS = {
-    "matrix": ("a matrix", ""),
     "schedule": ("a schedule", ""),
     "hooks": ("a hook", ""),
     "events": ("an event", ""),
@@ -28,7 +29,7 @@ _SECTIONS = {
 
 def find_missing(compiled: CompiledOperation) -> list[Problem]:
     """Find what the operation requests and would not get, in the operations of a pipeline too."""
-    problems = []
+    problems = _check_matrix(compiled.matrix)
     if compiled.kind not in RUN_KINDS:
         problems.append(_refuse(f"a run of the kind '{compiled.kind}'", "run.kind"))
     if compiled.kind == "dag" and compiled.run.get("earlyStopping"):
@@ -46,10 +47,20 @@ def find_missing(compiled: CompiledOperation) -> list[Problem]:
 def _find_in_written(written: Mapping[str, Any]) -> list[Problem]:
     """Do the same for an operation whose component is not known here."""
     return [
-        _refuse(what, section, instead)
-        for section, (what, instead) in _SECTIONS.items()
-        if written.get(section)
+        *_check_matrix(written.get("matrix")),
+        *(
+            _refuse(what, section, instead)
+            for section, (what, instead) in _SECTIONS.items()
+            if written.get(section)
+        ),
     ]
+
+
+def _check_matrix(matrix: Any) -> list[Problem]:
+    if not isinstance(matrix, Mapping):
+        return []
+    policies = check_early_stopping(matrix.get("earlyStopping"), "matrix.earlyStopping")
+    return [*check_search(matrix), *policies]
 
 
 def _refuse(what: str, path: str, instead: str = "") -> Problem:

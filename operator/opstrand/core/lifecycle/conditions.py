@@ -17,6 +17,8 @@ REFS_RESOLVED = "RefsResolved"
 RUNNING = "Running"
 SUCCEEDED = "Succeeded"
 FINISHED = "Finished"
+#: True if the spaces of a matrix have fewer values than the runs that it asks for.
+SPACE_EXHAUSTED = "SpaceExhausted"
 #: False if the run's program reported more than a run can hold; the API sets it.
 REPORT_KEPT = "ReportKept"
 

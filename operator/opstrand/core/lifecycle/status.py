@@ -99,7 +99,10 @@ def _conditions_of(phase: Phase, known: Any) -> list[tuple[str, bool | None]]:
         ]
     if phase in (Phase.STARTING, Phase.QUEUED):
         return [(conditions.ACCEPTED, True), (conditions.REFS_RESOLVED, True)]
-    return [(conditions.RUNNING, phase is Phase.RUNNING)]
+    # A run without a Pod starts to run with its freeze.
+    accepted = [] if frozen else [(conditions.ACCEPTED, True), (conditions.REFS_RESOLVED, True)]
+    running: tuple[str, bool | None] = (conditions.RUNNING, phase is Phase.RUNNING)
+    return [*accepted, running] if phase is Phase.RUNNING else [running]
 
 
 def patch_ops(before: object, after: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ def _kind(snapshot: Snapshot) -> str:
     return (
         "job"
         if isinstance(prepared, SpecError) or prepared.compiled is None
-        else prepared.compiled.kind
+        else prepared.compiled.runtime
     )
 
 

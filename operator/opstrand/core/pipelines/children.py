@@ -90,6 +90,8 @@ def render_child(
         message = f"a pipeline may be at most {MAX_DEPTH} levels deep, found {depth} above '{key}'"
         raise SpecError("TooDeep", message, "run.operations")
     annotations = {names.DEPTH: str(depth)}
+    if isinstance(key, int):
+        annotations[names.ITERATION] = str(key)
     if without_run:
         annotations[names.WITHOUT_RUN] = json.dumps(dict(without_run), sort_keys=True)
     stored = as_stored({**spec, "inherited": inherited} if inherited else dict(spec))

@@ -73,14 +73,15 @@ def matrix_names(matrix: Mapping[str, Any] | None) -> list[str]:
 
 def _rows(matrix: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     """Return mappings with the names of the runs' params, without making the runs."""
-    rows = (
-        []
-        if matrix is None
-        else matrix.get("values")
-        if matrix.get("kind") == "mapping"
-        else [matrix.get("params")]
-    )
-    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    if matrix is None:
+        return []
+    if matrix.get("kind") == "mapping":
+        rows = matrix.get("values")
+        return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    params, resource = matrix.get("params"), matrix.get("resource")
+    name = resource.get("name") if isinstance(resource, Mapping) else None
+    spent = {name: None} if isinstance(name, str) else {}
+    return [{**params, **spent}] if isinstance(params, Mapping) else [spent] if spent else []
 
 
 def _bounded(runs: Iterator[Any] | list[Any]) -> list[Any]:

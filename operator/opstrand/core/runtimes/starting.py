@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from opstrand.core.compiling.matrix import share
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.conditions import REFS_RESOLVED, get_condition
 from opstrand.core.lifecycle.retry import read_platform_retries
@@ -94,7 +95,7 @@ def _resolve(snapshot: Snapshot) -> Decision:
     if _was_frozen(snapshot):
         return _freeze(snapshot, prepared, read_frozen(snapshot.status))
     found = resolve(
-        prepared.compiled,
+        share(prepared.compiled),
         prepared.identity,
         snapshot.upstream,
         project=snapshot.project,
@@ -172,7 +173,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
     Later changes to other objects do not affect the run.
     """
     assert prepared.compiled is not None
-    kind = prepared.compiled.kind
+    kind = prepared.compiled.runtime
     frozen = RUNTIMES[kind].freeze(snapshot, prepared, resolved)
     if frozen.plan.condition is False:
         return end(

@@ -104,6 +104,23 @@ def status_schema() -> Schema:
                     failures=_list(_object(op=_TEXT, reason=_TEXT, message=_TEXT), 10),
                 ),
             },
+            "search": {
+                "description": "What a matrix froze of its search, and the results so far.",
+                **_object(
+                    kind=_TEXT,
+                    seed={"type": "integer", "format": "int64"},
+                    metric=_TEXT,
+                    minimize={"type": "boolean"},
+                    # One number for each run, with commas between: 0.25,,0.3
+                    results=_TEXT,
+                    # A promoted run and the run that it continues: 9<3
+                    promotions=_TEXT,
+                ),
+            },
+            "best": {
+                "description": "The run of a matrix with the best metric.",
+                **_object(name=_TEXT, uuid=_TEXT, value={"type": "number"}),
+            },
             "inherited": _values("What the runs of a pipeline inherit, final before they start."),
             "inputs": _values(
                 "The values that the run got, final before it starts. Every attempt is rendered "

@@ -100,6 +100,7 @@ def operation_crd() -> Schema:
         _column("Started", ".status.startedAt", "date"),
         _column("Duration", ".status.duration", "number"),
         _column("Age", ".metadata.creationTimestamp", "date"),
+        _column("Best", ".status.best.value", "number", priority=1),
         _column("Pod", ".status.pod.name", priority=1),
         _column("UUID", ".status.uuid", priority=1),
         # The last column, of any width, as for events: kubectl shows the first line.

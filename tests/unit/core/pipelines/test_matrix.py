@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opstrand.core.pipelines.drawing import Generator
-from opstrand.core.pipelines.matrix import expand
+from opstrand.core.pipelines.matrix import expand, given_names, matrix_names
 from opstrand.core.pipelines.matrix_rules import check_size, check_spaces, iter_values
 from opstrand.core.pipelines.spaces import MAX_RUNS
 from opstrand.errors import SpecError
@@ -182,3 +182,23 @@ def test_a_geometric_sequence_may_be_as_small_as_numbers_are() -> None:
         {"kind": "grid", "params": {"a": {"kind": "geomspace", "value": [1e-300, 1e-200, 3]}}}
     )
     assert [runs[0], runs[-1]] == [{"a": 1e-300}, {"a": 1e-200}]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "given", "names"),
+    [
+        (None, set(), []),
+        ({"kind": "mapping", "values": [{"a": 1, "b": 2}, {"b": 3}]}, {"b"}, ["a", "b"]),
+        ({"kind": "mapping", "values": "{{ rows }}"}, set(), []),
+        ({"kind": "grid", "params": {"a": {}}}, {"a"}, ["a"]),
+        (
+            {"kind": "hyperband", "params": {"a": {}}, "resource": {"name": "epochs"}},
+            {"a", "epochs"},
+            ["a", "epochs"],
+        ),
+    ],
+)
+def test_the_names_that_runs_get_are_known_before_the_runs(
+    matrix: Any, given: set[str], names: list[str]
+) -> None:
+    assert (given_names(matrix), matrix_names(matrix)) == (given, names)
