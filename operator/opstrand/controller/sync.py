@@ -135,13 +135,17 @@ class Sync:
 
         Raises PlatformError if one of the lists fails.
         """
-        for watch in self.watches:
-            try:
-                watch.version = await self._list(watch)
-            except NotFound as error:
+        # Together: the API server makes a page of one list while this process reads another's.
+        lists = (self._list(watch) for watch in self.watches)
+        versions = await asyncio.gather(*lists, return_exceptions=True)
+        for watch, version in zip(self.watches, versions, strict=True):
+            if isinstance(version, NotFound):
                 raise PlatformError(
                     "the cluster knows no Operations or Components: apply crds/ first"
-                ) from error
+                ) from version
+            if isinstance(version, BaseException):
+                raise version
+            watch.version = version
 
     async def list_for(self, watch: Watch) -> str:
         """The version to watch from: everything older is cached, and what the list lacks is
