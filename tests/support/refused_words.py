@@ -1,7 +1,8 @@
-"""Find in operator/ the words that leave open who does what: "nobody", "meanwhile" and the like.
+"""Find in operator/ the words that leave open who does what, "nobody", "meanwhile" and the like,
+and those that another word of the glossary says better: report for "tell", merge for "meet".
 
-`make check` runs this as a program. It reads the comments, docstrings and messages of every module,
-and prints `file:line` for each word that it finds.
+`make check` runs this as a program. It reads the comments, docstrings, messages and names of every
+module, and prints `file:line` for each word that it finds.
 """
 
 from __future__ import annotations
@@ -15,13 +16,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-#: `mend` is refused because the word here is `fix`. A hyphen or a line break does not hide a word.
+#: Verbs, and the word that is used here instead.
+INSTEAD = {
+    "fix": r"mend(s|ed|ing)?",
+    "report": r"tell(s|ing)?|told",
+    "receive": r"hear(s|d|ing)?",
+    "validate": r"judg(e|es|ed|ing)",
+    "fetch": r"bring(s|ing)?|brought",
+    "merge": r"meet(s|ing)?|lay(s|ing)?|laid",
+    "restore": r"thaw(s|ed|ing)?",
+    "wait": r"bear(s|ing)?|borne",
+}
+_VERBS = "|".join(INSTEAD.values())
+#: A hyphen or a line break does not hide a word.
 REFUSED = re.compile(
     r"(?<![a-z])"
-    r"(mend(s|ed|ing)?|no-?body|some-?body|who-?ever|mean-?while|anew|in[\s-]+vain)"
+    rf"({_VERBS}|no-?body|some-?body|who-?ever|mean-?while|anew|in[\s-]+vain)"
     r"(?![a-z])",
     re.IGNORECASE,
 )
+#: In a name, also what is "accept" elsewhere.
+_REFUSED_IN_NAMES = re.compile(rf"{_VERBS}|takes?|took", re.IGNORECASE)
 
 
 def find_refused_words(source: str) -> list[tuple[int, str]]:
@@ -32,6 +47,20 @@ def find_refused_words(source: str) -> list[tuple[int, str]]:
         for first, last, text in texts
         for match in REFUSED.finditer(text)
     )
+
+
+def find_refused_names(source: str) -> list[tuple[int, str]]:
+    """Return (line, name) for each name of a Python source of which a part is a refused verb."""
+    names = (
+        token
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.NAME
+    )
+    return [
+        (token.start[0], token.string)
+        for token in names
+        if any(_REFUSED_IN_NAMES.fullmatch(part) for part in token.string.split("_"))
+    ]
 
 
 def _iter_strings(source: str) -> Iterator[tuple[int, int, str]]:
@@ -59,11 +88,17 @@ def _iter_comments(source: str) -> Iterator[tuple[int, int, str]]:
 
 
 def main() -> int:
-    found = [
-        f"{path.relative_to(CHECKOUT)}:{line}: {word!r} is refused: say who does what"
-        for path in sorted((CHECKOUT / "operator").rglob("*.py"))
-        for line, word in find_refused_words(path.read_text(encoding="utf-8"))
-    ]
+    found = []
+    for path in sorted((CHECKOUT / "operator").rglob("*.py")):
+        source, file = path.read_text(encoding="utf-8"), path.relative_to(CHECKOUT)
+        found += [
+            f"{file}:{line}: {word!r} is refused: say who does what, in the words of the glossary"
+            for line, word in find_refused_words(source)
+        ]
+        found += [
+            f"{file}:{line}: the name {name!r} is refused: use a word of the glossary"
+            for line, name in find_refused_names(source)
+        ]
     print(*found, sep="\n", end="\n" if found else "")
     return bool(found)
 

@@ -72,7 +72,7 @@ def _explain_problems(error: SpecError) -> Explanation:
 
 
 def list_advice(problems: Sequence[Problem]) -> list[str]:
-    """Return the advice for each reason once; it speaks of a path only if one is shown."""
+    """Return the advice for each reason once; it names a path only if one is shown."""
     places: dict[str, bool] = {}
     for problem in problems:
         places[problem.reason] = places.get(problem.reason, False) or bool(problem.path)

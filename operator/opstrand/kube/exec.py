@@ -2,7 +2,7 @@
 each message names the channel.
 
 Owns that protocol (`v5.channel.k8s.io`, which closes one direction alone; every supported API
-server and kubelet speaks it). Must not know terminals: bytes come in and go out.
+server and kubelet uses it). Must not know terminals: bytes come in and go out.
 """
 
 from __future__ import annotations

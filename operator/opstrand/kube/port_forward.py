@@ -1,7 +1,7 @@
 """One connection to a port of a Pod through the API server: a WebSocket, in which the first byte of
 each message names the channel.
 
-Owns that protocol (`v4.channel.k8s.io`, which every supported API server and kubelet speaks). The
+Owns that protocol (`v4.channel.k8s.io`, which every supported API server and kubelet uses). The
 protocol cannot close one direction alone: the connection ends when either side ends it. Must not
 choose the Pod and must not listen.
 """

@@ -41,7 +41,7 @@ _FRESH = 0.05
 #: Seconds between two reads of a log that grows.
 _LOOK_AT_LOG = 0.05
 
-#: Tells one content of a file from another: inode, modification time in ns, size in bytes.
+#: Distinguishes one content of a file from another: inode, modification time in ns, size in bytes.
 _Mark = tuple[int, int, int]
 #: The runs that are new or changed, and the keys of all runs.
 _Seen = tuple[list[Manifest], set[Key]]

@@ -219,12 +219,12 @@ class Common(Section):
     )
     run_patch: RunPatch | None = Field(
         None,
-        description="Laid over the component's `run`.",
+        description="Merged over the component's `run`.",
         examples=[{"container": {"resources": {"limits": {"cpu": 1}}}}],
     )
     patch_strategy: Strategy | None = Field(
         None,
-        description="How values meet the component's. Default: post_merge.",
+        description="How values are merged with the component's. Default: post_merge.",
         examples=["replace"],
     )
     is_preset: bool | None = Field(

@@ -47,7 +47,7 @@ _TEKTON_PARAM = re.compile(r"\$\((?:inputs\.)?params\.([\w-]+)\)")
 _MLPROJECT_PARAM = re.compile(r"\{(\w+)\}")
 _MLPROJECT_TYPES = {"float": "float"}
 #: Shells and interpreters that take a script after `-c`.
-_TAKES_SCRIPT = ("sh", "bash", "python", "python3")
+_RUNS_SCRIPT = ("sh", "bash", "python", "python3")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?")
 _PORT = re.compile(r"(?:.*:)?(\d+)(?:/tcp)?")
 
@@ -216,7 +216,7 @@ def _read_task(draft: _Draft) -> None:
 def _read_script(draft: _Draft, script: Any) -> None:
     command = draft.container.get("command")
     words = command if isinstance(command, list) and command else ["sh"]
-    runs = str(words[0]).rpartition("/")[2] in _TAKES_SCRIPT
+    runs = str(words[0]).rpartition("/")[2] in _RUNS_SCRIPT
     draft.container["command"] = [*(words[:1] if runs else ["sh"]), "-c"]
     draft.container["args"] = [script]
 

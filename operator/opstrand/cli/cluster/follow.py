@@ -41,7 +41,7 @@ OnChange = Callable[[Manifest], None]
 
 
 class Patience:
-    """Bears errors in a row; raises the last one once they have lasted too long."""
+    """Waits out errors in a row; raises the last one once they have lasted too long."""
 
     def __init__(self, seconds: float = PATIENCE) -> None:
         self._seconds = seconds

@@ -22,7 +22,7 @@ _SECTIONS = {
     "hooks": ("a hook", ""),
     "events": ("an event", ""),
     "build": ("a build", ""),
-    "presets": ("a preset by its name", ": lay its file over this one with a further -f"),
+    "presets": ("a preset by its name", ": merge its file over this one with a further -f"),
     "mount": ("the upload of a folder", ": fetch files by init.git or init.file"),
 }
 

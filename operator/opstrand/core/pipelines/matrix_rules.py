@@ -64,8 +64,8 @@ def check_size(matrix: Mapping[str, Any]) -> list[Problem]:
 
 
 def _check_count(runs: int) -> list[Problem]:
-    told = f"{runs:,}" if runs < _ENDLESS else f"at least {runs:,}"
-    return [Problem("TooLarge", f"{told} runs; {_TOO_MANY}", "matrix")] if runs > MAX_RUNS else []
+    count = f"{runs:,}" if runs < _ENDLESS else f"at least {runs:,}"
+    return [Problem("TooLarge", f"{count} runs; {_TOO_MANY}", "matrix")] if runs > MAX_RUNS else []
 
 
 def iter_values(matrix: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:

@@ -228,12 +228,12 @@ class _Walk:
         for at in self._graph.order:
             if self.letters[at] != ABSENT:
                 if at not in self._ends and self._is_without_run(at):
-                    self._ends[at] = self._judge(at)[1]
+                    self._ends[at] = self._decide_start(at)[1]
                 continue
             if is_stopping:
                 self.letters[at] = STOPPED
                 continue
-            verdict, since = self._judge(at)
+            verdict, since = self._decide_start(at)
             if verdict in _WITHOUT_RUN:
                 self.letters[at] = _WITHOUT_RUN[verdict]
                 self._ends[at] = since
@@ -244,7 +244,7 @@ class _Walk:
     def _is_without_run(self, at: int) -> bool:
         return self.letters[at] in (SKIPPED, UPSTREAM_FAILED)
 
-    def _judge(self, at: int) -> tuple[Verdict, str]:
+    def _decide_start(self, at: int) -> tuple[Verdict, str]:
         """Return the verdict on an operation, and when the end happened that decided it."""
         op = self._graph.ops[at]
         upstreams = [one for one in op.upstreams if not self._serves(op, one)]
@@ -310,12 +310,12 @@ def find_end(children: Children, *, is_stopping: bool = False) -> End:
 
 
 def _describe_failures(children: Children, failed: int) -> str:
-    told = "; ".join(
+    causes = "; ".join(
         f"{one['op']} ({one['reason']})" + (f": {one['message']}" if one["message"] else "")
         for one in children.failures
     )
-    words = f"{failed} of {len(children.states)} failed"
-    return f"{words}: {told}" if told else words
+    message = f"{failed} of {len(children.states)} failed"
+    return f"{message}: {causes}" if causes else message
 
 
 def _describe_rest(children: Children) -> str:
@@ -325,5 +325,5 @@ def _describe_rest(children: Children) -> str:
         (children.count(STOPPED), "stopped"),
         (children.count(UPSTREAM_FAILED), "did not run because of an upstream"),
     )
-    told = ", ".join(f"{count} {words}" for count, words in counts if count)
-    return f"{children.count(SUCCEEDED, CACHED)} succeeded, {told}" if told else ""
+    rest = ", ".join(f"{count} {words}" for count, words in counts if count)
+    return f"{children.count(SUCCEEDED, CACHED)} succeeded, {rest}" if rest else ""

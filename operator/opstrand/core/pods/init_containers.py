@@ -223,9 +223,9 @@ def _render_users(group: Group, name: str, plan: Plan, catalog: Catalog) -> Mani
 def our_security(plan: Plan, *, shares_files: bool = False) -> Manifest:
     """Return the security context of the operator's container.
 
-    It runs as main's user, so that main may change the prepared files, and meets the restricted Pod
-    Security level if main can. With `shares_files` and as root, it may read files of any owner, as
-    main could.
+    It runs as main's user, so that main may change the prepared files, and satisfies the restricted
+    Pod Security level if main can. With `shares_files` and as root, it may read files of any owner,
+    as main could.
     """
     main = plan.container.get("securityContext") or {}
     pod = plan.environment.get("securityContext") or {}

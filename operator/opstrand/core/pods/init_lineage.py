@@ -1,4 +1,4 @@
-"""Describe what the init steps bring as lineage: the files and artifacts known beforehand.
+"""Describe what the init steps fetch as lineage: the files and artifacts known beforehand.
 
 Owns the names and facts of those entries. A git commit is known only after the fetch: the init
 container reports it. Must not render a step.

@@ -182,7 +182,7 @@ class _See:
 
     @cached_property
     def unrecorded(self) -> list[int]:
-        """The objects of children that no written letter tells of."""
+        """The objects of children that no written letter records."""
         return [at for at in self.bodies if self.children.states[at] == ABSENT]
 
     @cached_property

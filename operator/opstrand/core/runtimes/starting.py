@@ -130,10 +130,10 @@ def _suggest(snapshot: Snapshot) -> str:
 
 def _keep_suggestion(snapshot: Snapshot, reason: str, message: str, near: str) -> str:
     """Return the suggestion that a wait for the same began with: a later one is not written."""
-    said = str(snapshot.status.get("message") or "")
-    if snapshot.status.get("reason") != reason or not said.startswith(message):
+    current = str(snapshot.status.get("message") or "")
+    if snapshot.status.get("reason") != reason or not current.startswith(message):
         return near
-    kept = said[len(message) :]
+    kept = current[len(message) :]
     return kept if not kept or kept.startswith(_NEAR) else near
 
 
@@ -197,20 +197,20 @@ def _list_facts(
     snapshot: Snapshot, prepared: Prepared, resolved: Resolved, frozen: Frozen, kind: str
 ) -> dict[str, Any]:
     """Return what the status records of any run at its freeze."""
-    said = snapshot.status
+    known = snapshot.status
     facts: dict[str, Any] = {
         "inputs": dict(resolved.inputs),
         # Keep what the API reported before the freeze.
-        "outputs": {**resolved.outputs, **said.get("outputs", {})},
-        "artifacts": _merge_artifacts(frozen.artifacts, said.get("artifacts", ())),
-        "tags": list(dict.fromkeys((*prepared.tags, *said.get("tags", ())))),
-        "meta": dict(said.get("meta", {})),
+        "outputs": {**resolved.outputs, **known.get("outputs", {})},
+        "artifacts": _merge_artifacts(frozen.artifacts, known.get("artifacts", ())),
+        "tags": list(dict.fromkeys((*prepared.tags, *known.get("tags", ())))),
+        "meta": dict(known.get("meta", {})),
         "catalog": freeze_catalog(frozen.plan, catalog_of(snapshot)),
-        "attempt": int(said.get("attempt") or 0),
+        "attempt": int(known.get("attempt") or 0),
         "upstream": [edge_to_dict(edge) for edge in resolved.edges]
-        or list(said.get("upstream", ())),
+        or list(known.get("upstream", ())),
     }
-    if said.get("uuid"):
+    if known.get("uuid"):
         # Write the kind again: if it was edited by hand, the run would be frozen over and over.
         facts["kind"] = kind
     platform_retries = read_platform_retries(snapshot.body, frozen.plan)
@@ -221,7 +221,7 @@ def _list_facts(
         facts["frozenOutputs"] = dict(resolved.outputs)
     if frozen.plan.termination:
         facts["termination"] = dict(frozen.plan.termination)
-    if prepared.description and "description" not in said:
+    if prepared.description and "description" not in known:
         facts["description"] = prepared.description
     if prepared.frozen_component is not None:
         facts["component"] = dict(prepared.frozen_component)
@@ -229,7 +229,7 @@ def _list_facts(
 
 
 def _merge_artifacts(
-    own: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]
+    own: Sequence[Mapping[str, Any]], reported: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Merge the plan's lineage with earlier reported artifacts by name; the reported win."""
-    return [dict(one) for one in {one["name"]: one for one in (*own, *said)}.values()]
+    return [dict(one) for one in {one["name"]: one for one in (*own, *reported)}.values()]

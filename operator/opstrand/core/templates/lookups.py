@@ -1,7 +1,7 @@
 """Plain templates, which cost and risk nothing to evaluate.
 
-Their expressions are names, attributes, items and constants. Owns telling them from all others, and
-their values. Must not evaluate anything more than a look-up: a caller that gets None from
+Their expressions are names, attributes, items and constants. Owns which templates are plain,
+and their values. Must not evaluate anything more than a look-up: a caller that gets None from
 `parse_plain` must pass the text to an evaluator with limits.
 """
 
