@@ -27,13 +27,16 @@ def test_a_first_file_is_valid(cli: Cli, tmp_path: Path, kind: str) -> None:
     assert f"{kind}.yaml" in line
 
 
-@pytest.mark.parametrize("kind", ["echo", "train"])
+STARTS = {"echo": "hello\n", "train": "step 0: loss 0.900\n", "pipeline": "[report] the loss is"}
+
+
+@pytest.mark.parametrize("kind", STARTS)
 def test_a_first_file_runs_by_the_line_that_is_shown(tmp_path: Path, kind: str) -> None:
     env = {"OPSTRAND_LOCAL": str(tmp_path / "runs")}
     line = run_opstrand("init", kind, cwd=tmp_path).stderr.splitlines()[-1].split()
     ran = run_opstrand(*line[1:], env=env, cwd=tmp_path)
     assert ran.code == 0, ran
-    assert ran.out.startswith({"echo": "hello\n", "train": "step 0: loss 0.900\n"}[kind])
+    assert ran.out.startswith(STARTS[kind])
 
 
 def test_a_file_that_exists_is_kept(cli: Cli, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ KINDS = {
         "a web server that answers",
         "opstrand run {file} && opstrand port-forward @latest",
     ),
-    "pipeline": ("two operations, the second reads the first", "opstrand check {file}"),
+    "pipeline": ("two operations, the second reads the first", "opstrand run --local {file} -l"),
     "grid": ("one component for each combination of params", "opstrand check {file}"),
 }
 
