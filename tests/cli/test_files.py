@@ -541,3 +541,25 @@ def test_an_upstream_that_is_no_run_is_said_to_be_none(
     ran = cli("render", "-f", SAMPLES / "echo.yaml", "--upstream", folder / "up.yaml")
     assert (ran.code, len(ran.errors)) == (2, 1), ran
     assert words in ran.errors[0]
+
+
+def test_check_of_a_folder_validates_every_file_of_ours(cli: Cli, tmp_path: Path) -> None:
+    """Files of other tools, hidden folders and other names are left out."""
+    good = "kind: component\nrun: {kind: job, container: {image: a}}\n"
+    for name, text in {
+        "a.yaml": good,
+        "deep/b.yml": "kind: operation\npathRef: ../a.yaml\n",
+        "deep/values.yaml": "replicas: 1\n",
+        "deep/job.yaml": "apiVersion: batch/v1\nkind: Job\n",
+        ".git/c.yaml": "kind: component\n",
+        "notes.txt": "kind: component\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    fine = cli("check", ".")
+    assert (fine.code, fine.stderr) == (0, "2 files are valid\n")
+    (tmp_path / "deep" / "wrong.yaml").write_text("kind: component\nrn: {}\n")
+    wrong = cli("check", ".")
+    assert wrong.code == 2
+    assert wrong.stderr.splitlines()[-1] == "1 error in 1 of 3 files"
+    assert all(line.startswith("deep/wrong.yaml:") for line in wrong.out.splitlines())

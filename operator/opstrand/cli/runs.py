@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from opstrand.cli import local_runs
 from opstrand.cli.options import Target
 from opstrand.cli.output.spinner import LiveLine
-from opstrand.cli.selection import matches_labels
+from opstrand.cli.selection import check_labels, matches_labels
 from opstrand.types import JsonPatch, Manifest
 
 MakeOps = Callable[[Mapping[str, Any]], JsonPatch]
@@ -69,6 +69,7 @@ class LocalRuns:
     async def list_runs(
         self, *, every_project: bool = False, labels: str = "", fields: str = ""
     ) -> list[Manifest]:
+        check_labels(labels)
         found = local_runs.list_records(None if every_project else self.project)
         return [body for body in found if matches_labels(body, labels)]
 

@@ -26,6 +26,8 @@ Run = TypeVar("Run", bound=Mapping[str, Any])
 
 #: A program of these runs runs now.
 _RUNNING = frozenset({Phase.RUNNING, Phase.PROCESSING, Phase.STOPPING})
+#: Matched by a selector to see whether it can be read.
+_NO_RUN: Body = {"metadata": {}}
 _REQUIREMENT = re.compile(r"\s*(!?)([\w./-]+)\s*(?:(==|=|!=)\s*([\w.-]*)\s*)?")
 
 
@@ -78,7 +80,14 @@ def matches_labels(body: Body, selector: str) -> bool:
     Raises CliError for the forms with `in`, which only a cluster understands.
     """
     labels = body["metadata"].get("labels") or {}
-    return all(_holds(labels, part) for part in selector.split(",") if part.strip())
+    # Every part is read, so that one that cannot be read is always refused.
+    held = [_holds(labels, part) for part in selector.split(",") if part.strip()]
+    return all(held)
+
+
+def check_labels(selector: str) -> None:
+    """Raise CliError for a selector that cannot be read."""
+    matches_labels(_NO_RUN, selector)
 
 
 def _holds(labels: Mapping[str, str], part: str) -> bool:

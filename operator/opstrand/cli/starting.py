@@ -128,9 +128,11 @@ def validate_operation(
             catalog=catalog,
             for_cluster=not is_local,
         )
-    verdict.require()
     for note in verdict.notes:
-        say(f"note: {label}: {note}")
+        # A name of -P that nothing declares is often why a required input has no value.
+        if not verdict.problems or note.startswith("-P "):
+            say(f"note: {label}: {note}")
+    verdict.require()
     # The engine's own validation, with a made-up identity: it refuses what this version does not
     # run.
     stand_in = {

@@ -234,7 +234,9 @@ def _validate_values(data: Any, document: Document | None) -> None:
     Data read from a document was checked for this while it was read.
     """
     if not isinstance(data, Mapping):
-        found = "an empty file" if data is None else describe(data)
+        found = (
+            "an empty file (`opstrand init` writes a first one)" if data is None else describe(data)
+        )
         _refuse(
             "InvalidSpec",
             f"expected a component or an operation (a mapping), found {found}",

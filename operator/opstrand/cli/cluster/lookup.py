@@ -125,6 +125,10 @@ def choose(run: str, runs: Sequence[Body], project: str) -> Body:
         )
     raise CliError(
         f"there is no run {run!r} in project {project!r}{suggest(run, names) if names else ''}",
+        hint=(
+            "`opstrand ls` lists the runs; -n names another project, and --local the runs of this "
+            "machine."
+        ),
         code=ExitCode.NOT_FOUND,
     )
 

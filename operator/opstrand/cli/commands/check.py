@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +22,14 @@ if TYPE_CHECKING:
     from opstrand.cli.checking.validate import Verdict
     from opstrand.controller.template_worker import Sandbox
     from opstrand.spec.document import Document
+
+
+#: What a polyaxonfile or an object of ours has in it; a file of another tool has none of these.
+_OURS = re.compile(
+    rb"""^\s*["']?(?:kind["']?\s*:\s*["']?(?:component|operation)\b|isPreset\b|"""
+    rb"""apiVersion["']?\s*:\s*["']?opstrand\.dev/)""",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -43,10 +54,12 @@ def check(
     """Validate polyaxonfiles: every error with its file and line.
 
     Several -f make one operation with presets; each FILE without -f is validated by itself, and `-`
-    is stdin. A FILE may also hold Operations and Components for kubectl. No cluster is needed. The
-    exit code is 0 if all are valid, else 2.
+    is stdin. Of a folder it validates every file that is a polyaxonfile. A FILE may also hold
+    Operations and Components for kubectl. No cluster is needed. The exit code is 0 if all are
+    valid, else 2.
     """
-    groups = [*([files] if files else []), *((name,) for name in each)]
+    named = [name for one in each for name in (find_files(one) if os.path.isdir(one) else [one])]
+    groups = [*([files] if files else []), *((name,) for name in named)]
     if not groups:
         raise CliError("there is nothing to check", hint="opstrand check FILE...")
     # Imported here, so that completion does not wait for the engine.
@@ -56,6 +69,27 @@ def check(
         cases = [_Case(group, _validate(group, params, strict_params, sandbox)) for group in groups]
     (_show_json if output == "json" else _show_text)(cases)
     return ExitCode.USAGE if any(case.verdict.problems for case in cases) else ExitCode.SUCCEEDED
+
+
+def find_files(folder: str) -> list[str]:
+    """Return the polyaxonfiles in a folder and below it, and objects for kubectl of our group.
+
+    Files of other tools are left out. Raises CliError if there is none of ours.
+    """
+    found = [
+        str(path)
+        for path in sorted(Path(folder).rglob("*"))
+        if path.suffix in (".yaml", ".yml")
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+        and _OURS.search(path.read_bytes())
+    ]
+    if not found:
+        raise CliError(
+            f"{folder}: there is no polyaxonfile in this folder",
+            hint="A file that is checked has `kind: component` or `kind: operation`.",
+        )
+    return found
 
 
 def _validate(

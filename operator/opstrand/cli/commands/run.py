@@ -94,6 +94,9 @@ def _check(
             hint="Name a file (opstrand run FILE), or a component by --hub NAME.",
         )
     if hub and target.is_local:
-        raise CliError("--hub needs a cluster: --local knows no components but those in the file")
+        raise CliError(
+            "--hub needs a cluster: --local knows no components but those in the file",
+            hint="Leave out --local, or name the component by `pathRef` in a file.",
+        )
     if dry_run == "server" and target.is_local:
         raise CliError("--dry-run=server asks an API server, and --local has none")

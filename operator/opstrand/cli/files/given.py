@@ -20,7 +20,6 @@ from opstrand.cli.options import file_options
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_FILE_ENDS = (".yaml", ".yml", ".json")
 _VARIABLE = re.compile(r"[A-Za-z_][\w.-]*")
 
 
@@ -133,7 +132,7 @@ class Given:
 
 
 def _is_file(name: str) -> bool:
-    return name == "-" or name.endswith(_FILE_ENDS) or os.path.exists(name)
+    return name == "-" or name.endswith((".yaml", ".yml", ".json")) or os.path.exists(name)
 
 
 def make_component(image: str, command: list[str]) -> dict[str, Any]:

@@ -29,7 +29,10 @@ from opstrand.spec.polyaxonfile import (
     parse_component,
     read_polyaxonfile,
 )
+from opstrand.text import find_nearest
 
+#: How a polyaxonfile's name ends.
+FILE_ENDS = (".yaml", ".yml", ".json")
 #: The most levels of components that name another one.
 _DEPTH = 8
 #: Seconds without data, and of a whole download.
@@ -53,12 +56,9 @@ def read_bytes(name: str, most: int = MAX_BYTES) -> bytes:
         with open(name, "rb") as file:
             return file.read(most + 1)
     except OSError as error:
-        raise FileError(
-            name,
-            "an address is named by `urlRef` in a file"
-            if _is_address(name)
-            else str(error.strerror),
-        ) from None
+        if _is_address(name):
+            raise FileError(name, "an address is named by `urlRef` in a file") from None
+        raise FileError(name, f"{error.strerror}{_suggest_file(name, error)}") from None
     except ValueError:
         raise FileError(
             name, "no file can have this name: it holds a NUL or half a character"
@@ -70,11 +70,26 @@ def source_of(name: str) -> str:
     return "<stdin>" if name == "-" else name
 
 
+def _suggest_file(name: str, error: OSError) -> str:
+    """Return the nearest file of the folder for one that does not exist; else nothing."""
+    if not isinstance(error, FileNotFoundError):
+        return ""
+    path = Path(name)
+    try:
+        there = [one.name for one in path.parent.iterdir() if one.suffix in FILE_ENDS]
+    except OSError:
+        return ""
+    nearest = find_nearest(path.name, there)
+    return f"; did you mean '{path.with_name(nearest)}'?" if nearest else ""
+
+
 class FileError(CliError):
     """A file that cannot be read."""
 
     def __init__(self, name: str, why: str) -> None:
-        super().__init__(f"could not read {name}: {why}")
+        hint = "`opstrand init` writes a first file." if why.startswith("No such") else ""
+        hint = "Name a file in it." if why.startswith("Is a directory") else hint
+        super().__init__(f"could not read {name}: {why}", hint=hint)
         self.name = name
         self.why = why
 

@@ -88,7 +88,7 @@ def parse_params(texts: Sequence[str]) -> dict[str, Any]:
                 f"-P {text!r}: expected NAME=VALUE", hint="Quote the whole: -P 'message=test 1'."
             )
         if name.strip() in given:
-            raise CliError(f"-P {name.strip()} is given twice")
+            raise CliError(f"-P {name.strip()} is given twice", hint="Leave one of them out.")
         given[name.strip()] = _parse_value(value)
     return given
 
