@@ -231,7 +231,7 @@ def test_each_file_is_validated_by_itself(cli: Cli, folder: Path) -> None:
     (lost,) = report["nope.yaml"]["errors"]
     assert (lost["source"], lost["message"]) == (
         "nope.yaml",
-        "cannot be read: No such file or directory",
+        "cannot be read: No such file or directory; did you mean 'op.yaml'?",
     )
     # A component may need values that its users give; an operation must have them to run.
     assert cli("run", "-f", "parts/component.yaml", cwd=folder).code == 2
