@@ -40,7 +40,7 @@ _ALLOWED = {
     ("core/pods/adoption.py", "is_about_documents"): "an Event names the ConfigMap in text alone",
     ("core/lifecycle/status.py", "advance"): "another message is news, whatever it says",
     (
-        "core/runtimes/starting.py",
+        "core/runtimes/gates.py",
         "_keep_suggestion",
     ): "keeps the suggestion that it wrote, so that a wait is written once",
     (

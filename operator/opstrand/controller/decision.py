@@ -24,7 +24,7 @@ from opstrand.core.packed import is_large, to_parcel
 from opstrand.core.pods.volumes import store_path
 from opstrand.core.resolving.refs import Ref
 from opstrand.core.resolving.upstream import read_upstream
-from opstrand.core.runtimes.starting import is_decided_unread
+from opstrand.core.runtimes.gates import is_decided_unread
 from opstrand.errors import SpecError
 from opstrand.logs import about
 from opstrand.types import Key

@@ -21,77 +21,30 @@ from opstrand.core.resolving.resolve import Resolved, Waiting, read_frozen, reso
 from opstrand.core.resolving.upstream import edge_to_dict
 from opstrand.core.runtimes.attempts import catalog_of
 from opstrand.core.runtimes.base import Frozen
+from opstrand.core.runtimes.gates import find_gate, suggest_name, wait, wait_for_approval
 from opstrand.core.runtimes.registry import RUNTIMES
 from opstrand.errors import SpecError
-
-#: Begins a suggestion at the end of a message.
-_NEAR = "; did you mean "
-
-
-def is_decided_unread(snapshot: Snapshot) -> bool:
-    """Return whether a run that is not frozen can be decided without reading its polyaxonfile."""
-    return not snapshot.is_frozen and _find_end(snapshot) is not None
 
 
 def start(snapshot: Snapshot) -> Decision:
     """Decide the next step of a run that is not frozen."""
-    ended = _find_end(snapshot)
-    if ended is not None:
-        return end(snapshot, *ended)
     try:
-        return _resolve(snapshot)
+        return find_gate(snapshot) or _resolve(snapshot)
     except SpecError as error:
         return end(
             snapshot, _PHASE_OF_ERROR.get(error.reason, Phase.FAILED), error.reason, error.message
         )
 
 
-def _find_end(snapshot: Snapshot) -> tuple[Phase, str, str] | None:
-    """Return how a run ends that does not start, whatever its file says: phase, reason, message."""
-    ends = (
-        (snapshot.control.get("stop"), Phase.STOPPED, "Stopped", "stopped before it started"),
-        (snapshot.control.get("skip"), Phase.SKIPPED, "Skipped", "skipped on request"),
-        (snapshot.is_being_deleted, Phase.STOPPED, "Stopped", "deleted before it started"),
-        (
-            snapshot.left_by,
-            Phase.STOPPED,
-            "PipelineGone",
-            f"it never started: {snapshot.left_by}",
-        ),
-        (
-            _is_restored(snapshot),
-            Phase.STOPPED,
-            "Restored",
-            "restored from a backup without its status: it is not run again",
-        ),
-    )
-    return next((found[1:] for found in ends if found[0]), None)
-
-
 #: Errors that end the run because of an upstream rather than as its own failure.
 _PHASE_OF_ERROR = {"UpstreamFailed": Phase.UPSTREAM_FAILED, "UpstreamSkipped": Phase.SKIPPED}
 
 
-def _is_restored(snapshot: Snapshot) -> bool:
-    labels = snapshot.body["metadata"].get("labels") or {}
-    return "velero.io/restore-name" in labels and not snapshot.status
-
-
 def _resolve(snapshot: Snapshot) -> Decision:
+    """Resolve the values of a run that every gate lets pass, and freeze them."""
     prepared = snapshot.prepared
-    if isinstance(prepared, SpecError):
-        raise prepared
-    if prepared.compiled is None:
-        return _wait(
-            snapshot,
-            "ComponentNotFound",
-            f"waiting for Component {prepared.missing_component!r} in this namespace",
-            near=_suggest(snapshot),
-        )
-    if prepared.compiled.is_approved is False:
-        # Wait for approval before anything else; an approval that is a template is known with the
-        # plan.
-        return _wait_for_approval(snapshot)
+    assert isinstance(prepared, Prepared)
+    assert prepared.compiled is not None
     if _was_frozen(snapshot):
         return _freeze(snapshot, prepared, read_frozen(snapshot.status))
     found = resolve(
@@ -102,11 +55,11 @@ def _resolve(snapshot: Snapshot) -> Decision:
         evaluate=snapshot.evaluate,
     )
     if isinstance(found, Waiting):
-        return _wait(
+        return wait(
             snapshot,
             found.reason,
             found.message,
-            near=_suggest(snapshot),
+            near=suggest_name(snapshot),
             patient=found.reason == "UpstreamPending",
         )
     return _freeze(snapshot, prepared, found)
@@ -119,52 +72,6 @@ def _was_frozen(snapshot: Snapshot) -> bool:
     """
     known = get_condition(snapshot.status.get("conditions"), REFS_RESOLVED) or {}
     return known.get("status") == "True" and "inputs" in snapshot.status
-
-
-def _suggest(snapshot: Snapshot) -> str:
-    """Return what the missing names may mean, to be appended to a message."""
-    if not snapshot.near:
-        return ""
-    return f"{_NEAR}{' and '.join(repr(name) for name in snapshot.near.values())}?"
-
-
-def _keep_suggestion(snapshot: Snapshot, reason: str, message: str, near: str) -> str:
-    """Return the suggestion that a wait for the same began with: a later one is not written."""
-    current = str(snapshot.status.get("message") or "")
-    if snapshot.status.get("reason") != reason or not current.startswith(message):
-        return near
-    kept = current[len(message) :]
-    return kept if not kept or kept.startswith(_NEAR) else near
-
-
-def _wait(
-    snapshot: Snapshot, reason: str, message: str, *, near: str = "", patient: bool = False
-) -> Decision:
-    """Wait with this reason, which is written once however long the wait is.
-
-    Unless `patient`, the wait ends with a failure after the configured patience. `near` is the
-    suggestion after the message.
-    """
-    near = _keep_suggestion(snapshot, reason, message, near)
-    status = advanced(snapshot, Phase.WAITING, reason, message + near)
-    if patient:
-        return Decision(status)
-    # Count from the start of the wait for this reason: earlier waits were for something else.
-    left = snapshot.left(
-        status["history"][-1].get("at"), float(snapshot.settings.upstream_patience)
-    )
-    if left <= 0:
-        return end(
-            snapshot,
-            Phase.FAILED,
-            reason,
-            f"{message}: gave up after {snapshot.settings.upstream_patience} s{near}",
-        )
-    return Decision(status, requeue_after=left)
-
-
-def _wait_for_approval(snapshot: Snapshot) -> Decision:
-    return _wait(snapshot, "AwaitingApproval", "waiting for approval", patient=True)
 
 
 def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decision:
@@ -180,7 +87,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
             snapshot, Phase.SKIPPED, "ConditionFalse", "its conditions say that it should not run"
         )
     if frozen.plan.is_approved is False:
-        return _wait_for_approval(snapshot)
+        return wait_for_approval(snapshot)
     facts = {**_list_facts(snapshot, prepared, resolved, frozen, kind), **frozen.facts}
     status = advanced(snapshot, frozen.phase, frozen.reason, "", **facts)
     prepared.check_total(snapshot.body, status)
