@@ -188,7 +188,7 @@ def _find_bodies(snapshot: Snapshot) -> dict[int, OperationBody]:
 def _find_unknown(
     snapshot: Snapshot, states: str, bodies: Mapping[int, OperationBody]
 ) -> Iterator[int]:
-    """Yield the runs that no letter tells of, and that this process did not create or compare."""
+    """Yield the runs that no letter records, and that this process did not create or compare."""
     for index, body in sorted(bodies.items()):
         if states[index] == ABSENT:
             known = snapshot.answers.get(Known(OPERATION, body["metadata"]["name"]), Sighting())

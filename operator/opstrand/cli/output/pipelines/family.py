@@ -128,7 +128,7 @@ def _read(pipeline: Body, made: Mapping[str, Mapping[str, Body]], depth: int) ->
     graph = _read_graph(compiled) if is_dag and compiled is not None else None
     found = {at: bodies[name] for at, name in enumerate(keys) if name in bodies}
     children, ready = _settle(pipeline, graph, children, found)
-    told = _Told(pipeline, graph, children, frozenset(ready), found)
+    explanations = _Explanations(pipeline, graph, children, frozenset(ready), found)
     params = [] if is_dag or compiled is None else matrix_names(compiled.matrix)
     best = _read_best(pipeline)
     members = tuple(
@@ -137,7 +137,7 @@ def _read(pipeline: Body, made: Mapping[str, Mapping[str, Body]], depth: int) ->
             name,
             children.states[at],
             found.get(at),
-            told.explain(at, op),
+            explanations.explain(at, op),
             _read_params(found.get(at), params),
             name == best,
             _read(found[at], made, depth - 1)
@@ -214,7 +214,7 @@ def _settle(
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Explanations:
     """What there is to say of each run of a pipeline."""
 
     pipeline: Body
@@ -236,8 +236,8 @@ class _Told:
         return self._explain_wait(at) if letter == ABSENT else ""
 
     def _explain_wait(self, at: int) -> str:
-        if told := explain_pipeline(self.pipeline):
-            return told
+        if cause := explain_pipeline(self.pipeline):
+            return cause
         if at in self.ready:
             return explain_limit(self.children)
         if self.graph is None:
@@ -260,8 +260,8 @@ def _explain_run(body: Body) -> str:
         return "taken from the cache"
     if phase in (Phase.SUCCEEDED, Phase.RUNNING, Phase.PROCESSING) or is_pipeline(body):
         return "" if phase is not Phase.FAILED or not is_pipeline(body) else reason
-    told = "" if reason == phase.value else reason
-    return ": ".join(part for part in (told, str(status.get("message") or "")) if part)
+    shown_reason = "" if reason == phase.value else reason
+    return ": ".join(part for part in (shown_reason, str(status.get("message") or "")) if part)
 
 
 def _read_params(body: Body | None, wanted: Sequence[str]) -> dict[str, Any]:

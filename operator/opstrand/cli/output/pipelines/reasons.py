@@ -52,8 +52,8 @@ def explain_pipeline(pipeline: Body) -> str:
     name = pipeline["metadata"]["name"]
     if phase in _BEFORE:
         reason = str(status.get("reason") or "")
-        told = f" ({reason})" if reason and reason != phase.value else ""
-        return f"the pipeline {name} has not started: {phase.value}{told}"
+        suffix = f" ({reason})" if reason and reason != phase.value else ""
+        return f"the pipeline {name} has not started: {phase.value}{suffix}"
     return f"the pipeline {name} is stopping" if phase is Phase.STOPPING else ""
 
 
@@ -71,8 +71,8 @@ def explain_upstreams(graph: Graph, at: int, words: Sequence[str], children: Chi
     """Return which upstreams an operation waits for; `words` are the phases of all operations."""
     op = graph.ops[at]
     open_ones = [one for one in op.upstreams if children.states[one] not in PUBLISHED]
-    told = _list(graph, open_ones or op.upstreams, words)
-    return f"waits for {told}{_describe_trigger(op.trigger)}"
+    listed = _list(graph, open_ones or op.upstreams, words)
+    return f"waits for {listed}{_describe_trigger(op.trigger)}"
 
 
 def explain_no_run(
@@ -103,9 +103,9 @@ def _was_stopped(pipeline: Body) -> bool:
 
 
 def _list(graph: Graph, ops: Sequence[int], words: Sequence[str]) -> str:
-    told = [f"{graph.ops[one].name} ({words[one]})" for one in ops[:_FEW]]
-    rest = len(ops) - len(told)
-    return ", ".join(told) + (f" and {rest} more" if rest else "")
+    named = [f"{graph.ops[one].name} ({words[one]})" for one in ops[:_FEW]]
+    rest = len(ops) - len(named)
+    return ", ".join(named) + (f" and {rest} more" if rest else "")
 
 
 def read_failures(pipeline: Body) -> Mapping[str, str]:

@@ -105,10 +105,10 @@ def _choose(members: Sequence[Member]) -> list[Member | _Rest]:
 
 def _describe(member: Member, branch: str, pipeline: Body) -> list[str]:
     body = member.body
-    took = "" if body is None else show_seconds(duration_of(body))
+    duration = "" if body is None else show_seconds(duration_of(body))
     words = one_line("; ".join(_iter_words(member, pipeline)), _LONGEST_MESSAGE)
     name = "" if body is None else member.name
-    return [f"{branch}{inline(member.op)}", member.phase, took, name, words]
+    return [f"{branch}{inline(member.op)}", member.phase, duration, name, words]
 
 
 def _iter_words(member: Member, pipeline: Body) -> Iterator[str]:
