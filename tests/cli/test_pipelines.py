@@ -202,18 +202,14 @@ def test_get_of_an_operation(cli: Cli, keep: Keep) -> None:
             "(did you mean 'train'? it has: prep, train, tune, eval, report)",
         ),
         ("flow/eval/x", "eval of flow has no run: not run: train (Failed)"),
-        (
-            "pod/x",
-            "'pod/x' does not name a run: expected NAME, operation.opstrand.dev/NAME or "
-            "PIPELINE/OPERATION",
-        ),
+        ("flwo/prep", "there is no run 'flwo' in project 'default' (did you mean 'flow'?"),
     ],
 )
 def test_an_operation_without_a_run_says_why(cli: Cli, keep: Keep, run: str, error: str) -> None:
     keep(*flow())
     for command in (("get", "-o", "json"), ("stop",), ("logs",), ("lineage",)):
         ran = cli(*command, "--local", run)
-        assert ran.errors == [f"error: {error}"], command
+        assert ran.errors[0].startswith(f"error: {error}"), command
         assert ran.code != 0
 
 

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from opstrand.cli.cluster.lookup import choose_attempt
 from opstrand.cli.local_runs import iter_attempts, read_record
 from opstrand.cli.options import Target
-from opstrand.cli.output.log_lines import LineSink
+from opstrand.cli.output.log_lines import LineSink, LineSinks
+from opstrand.cli.output.members import is_pipeline, iter_made
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.local.log_files import KeptLine, LogReader
 from opstrand.local.records import Records
-from opstrand.types import key_of
+from opstrand.local.runs import Watch
+from opstrand.types import Key, key_of
 
 #: Seconds between two reads of a log that grows.
 _LOOK = 0.1
@@ -55,16 +57,58 @@ def show_record(
         sink.show(f"{line.at} ".encode() + line.raw if timestamps else line.raw)
 
 
-async def follow_record(body: Any, on_line: Callable[[bytes], None]) -> Any:
-    """Pass on every line of every attempt until the run has ended; return its final body."""
-    key, readers = key_of(body), dict[int, LogReader]()
+async def follow_record(body: Any, sinks: LineSinks) -> Any:
+    """Show every line of every attempt until the run has ended, and of the runs that it makes as a
+    pipeline; return its final body.
+    """
+    key, log, made = key_of(body), _Log(key_of(body), sinks.of()), _MadeLogs(sinks)
     while True:
         # Read the run before its logs, so that a line written between the two is not lost.
         body = read_record(key)
-        for number in iter_attempts(key):
-            reader = readers.setdefault(number, LogReader(Records().log_of(key, number)))
-            for line in reader.read():
-                on_line(line.raw)
+        log.show_new()
+        if is_pipeline(body):
+            made.show_new(body)
         if parse_phase(read_status(body)).is_final:
             return body
         await asyncio.sleep(_LOOK)
+
+
+class _Log:
+    """The log of one run, as far as it was shown."""
+
+    def __init__(self, key: Key, sink: LineSink) -> None:
+        self._key, self._sink = key, sink
+        self._readers: dict[int, LogReader] = {}
+
+    def show_new(self) -> None:
+        for number in iter_attempts(self._key):
+            if number not in self._readers:
+                self._readers[number] = LogReader(Records().log_of(self._key, number))
+            for line in self._readers[number].read():
+                self._sink.show(line.raw)
+
+
+class _MadeLogs:
+    """The logs of the runs of a pipeline, on every level below it."""
+
+    def __init__(self, sinks: LineSinks) -> None:
+        self._sinks = sinks
+        self._watch = Watch(Records())
+        self._bodies: dict[Key, Any] = {}
+        self._logs: dict[Key, _Log] = {}
+        self._whole: set[Key] = set()
+
+    def show_new(self, pipeline: Any) -> None:
+        """Show what was written since the last call."""
+        changed, present = self._watch.look() if self._watch.is_due() else ([], set(self._bodies))
+        self._bodies |= {key_of(body): body for body in changed}
+        self._bodies = {key: body for key, body in self._bodies.items() if key in present}
+        for path, body in iter_made(pipeline, list(self._bodies.values())):
+            key = key_of(body)
+            if key in self._whole:
+                continue
+            if key not in self._logs:
+                self._logs[key] = _Log(key, self._sinks.of(path))
+            self._logs[key].show_new()
+            if parse_phase(read_status(body)).is_final:
+                self._whole.add(key)

@@ -8,8 +8,8 @@ from typing import Any
 from opstrand.cli.cluster.lookup import (
     choose,
     explain_no_op,
+    explain_path,
     name_child,
-    no_such_type,
     strip_type,
 )
 from opstrand.cli.errors import CliError, ExitCode
@@ -59,7 +59,7 @@ def find_record(run: str, project: str | None) -> dict[str, Any]:
     try:
         body = _choose_record(first, found, where)
     except CliError as error:
-        raise (no_such_type(run) if ops and error.code is ExitCode.NOT_FOUND else error) from None
+        raise (explain_path(run, error) if ops else error) from None
     for op in ops:
         uid, name = body["metadata"]["uid"], name_child(body, op)
         made = [one for one in found if is_child(one, uid)]

@@ -13,6 +13,7 @@ from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target
 from opstrand.cli.output.console import say
+from opstrand.cli.output.members import Path
 from opstrand.cli.output.progress import Reporter
 from opstrand.cli.output.spinner import LiveLine
 from opstrand.core.planning.connections import Catalog
@@ -51,7 +52,7 @@ async def run_here(
         async with LocalSession(
             settings=settings,
             catalog=catalog,
-            on_line=audience.relay(reporter.line) if logs else lambda line: None,
+            on_line=_relay_lines(reporter, audience) if logs else lambda path, line: None,
             on_note=audience.relay(say),
             on_change=audience.relay(reporter.change),
         ) as session:
@@ -73,6 +74,15 @@ async def run_here(
                 return await _end(session, key, error.message), error.code
             except RunNotFound:
                 raise CliError(f"the run {key[1]} was deleted", code=ExitCode.NOT_FOUND) from None
+
+
+def _relay_lines(reporter: Reporter, audience: _Audience) -> Callable[[Path, bytes], None]:
+    def show(found: tuple[Path, bytes]) -> None:
+        path, line = found
+        reporter.lines_of(path)(line)
+
+    relayed = audience.relay(show)
+    return lambda path, line: relayed((path, line))
 
 
 async def _finish(session: LocalSession, key: Key, live: LiveLine, audience: _Audience) -> Manifest:

@@ -181,6 +181,14 @@ def find_controller(body: Body) -> OwnerReference | None:
     return None
 
 
+def read_op(body: Body) -> str:
+    """Return the operation, or the index in a matrix, that a run is in its pipeline."""
+    label = str((body["metadata"].get("labels") or {}).get(OP) or "")
+    own = (body.get("spec") or {}).get("name")
+    # The label is a slug; it is the index of a matrix's run, whose spec has the matrix's own name.
+    return label if label.isdigit() or not isinstance(own, str) else own
+
+
 def owner_name(manifest: Body) -> str | None:
     """Return the name of the Operation that owns this object, if one does."""
     for reference in manifest.get("metadata", {}).get("ownerReferences") or ():

@@ -65,7 +65,8 @@ def _show_plan(plan: Plan) -> bytes:
 class LocalSession:
     """Everything that one `run --local` starts, as an async context manager that ends all of it.
 
-    `on_line` receives every line of the run's program as bytes, `on_change` the run after each
+    `on_line` receives every line of the run's program as bytes, and of the runs that it makes as a
+    pipeline, each after the operations that lead to it; `on_change` the run after each
     change, `on_note` a message for the user.
     """
 
@@ -73,7 +74,7 @@ class LocalSession:
         self,
         *,
         settings: Settings,
-        on_line: Callable[[bytes], None],
+        on_line: Callable[[tuple[str, ...], bytes], None],
         on_note: Callable[[str], None],
         on_change: Callable[[Manifest], None] = lambda body: None,
         records: Records | None = None,
@@ -230,20 +231,20 @@ class LocalSession:
         self._logs[name].write(line)
         path = self._find_path(key)
         if path is not None:
-            self._pass_line(b"".join(f"[{part}] ".encode() for part in path) + line)
+            self._pass_line(path, line)
 
-    def _find_path(self, key: Key) -> list[str] | None:
+    def _find_path(self, key: Key) -> tuple[str, ...] | None:
         """Return the operations that lead from the run of this session to a run of its pipelines.
 
         It is empty for that run itself, None for any other run.
         """
-        path: list[str] = []
+        path: tuple[str, ...] = ()
         while key != self._key:
             body = self.runs.bodies.get(key)
             controller = None if body is None else names.find_controller(body)
             if body is None or controller is None:
                 return None
-            path.insert(0, str(body["spec"].get("name") or key[1]))
+            path = (names.read_op(body), *path)
             key = (key[0], str(controller.get("name")))
         return path
 

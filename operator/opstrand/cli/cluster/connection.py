@@ -13,9 +13,9 @@ from typing import Any
 from opstrand.cli.cluster.lookup import (
     choose,
     explain_no_op,
+    explain_path,
     is_name,
     name_child,
-    no_such_type,
     strip_type,
 )
 from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
@@ -103,9 +103,7 @@ class Cluster:
         try:
             body = await self._find(first)
         except CliError as error:
-            raise (
-                no_such_type(run) if ops and error.code is ExitCode.NOT_FOUND else error
-            ) from None
+            raise (explain_path(run, error) if ops else error) from None
         for op in ops:
             body = await self._find_op(body, op)
         return body

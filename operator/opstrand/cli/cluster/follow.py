@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Set
+from collections.abc import AsyncIterator, Callable, Set
 from dataclasses import dataclass
-from typing import NoReturn, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.core.names import MAIN_CONTAINER, attempt_pod
@@ -20,7 +20,7 @@ from opstrand.errors import PlatformError
 from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import ApiError, Invalid, NotFound, Unreachable
 from opstrand.kube.informer import Informer, Scope
-from opstrand.kube.resources import OPERATIONS, PODS
+from opstrand.kube.resources import OPERATIONS, PODS, Resource
 from opstrand.kube.versions import is_newer
 from opstrand.kube.watch_health import WatchHealth
 from opstrand.runs.pod_logs import in_utc
@@ -37,6 +37,16 @@ _HAS_LOG = frozenset(
 )
 
 OnLine = Callable[[bytes], None]
+
+
+class LogApi(Protocol):
+    """What following a log asks of the API server."""
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
+
+    def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]: ...
+
+
 OnChange = Callable[[Manifest], None]
 
 
@@ -106,7 +116,7 @@ async def follow_run(
     Calls `on_change` with every body, and `on_line`, if given, with every line of every attempt's
     main container.
     """
-    follower = _LogFollower(api, on_line) if on_line is not None else None
+    follower = LogFollower(api, on_line) if on_line is not None else None
     changes = asyncio.create_task(_follow_changes(api, body, on_change, follower), name="changes")
     tasks = [changes, *([follower.task] if follower else [])]
     try:
@@ -123,7 +133,7 @@ async def follow_run(
 
 
 async def _follow_changes(
-    api: KubeApi, start: Manifest, on_change: OnChange, follower: _LogFollower | None
+    api: KubeApi, start: Manifest, on_change: OnChange, follower: LogFollower | None
 ) -> Manifest:
     def pass_on(body: Manifest) -> None:
         on_change(body)
@@ -195,10 +205,10 @@ def split_line(raw: bytes) -> tuple[str, bytes]:
         return "", raw
 
 
-class _LogFollower:
+class LogFollower:
     """Follows the logs of a run's attempts, one after the other, in its own task."""
 
-    def __init__(self, api: KubeApi, on_line: OnLine) -> None:
+    def __init__(self, api: LogApi, on_line: OnLine) -> None:
         self._api = api
         self._on_line = on_line
         self._body: Manifest = {}
@@ -281,7 +291,7 @@ class _LogFollower:
 
 
 async def follow_log(
-    api: KubeApi,
+    api: LogApi,
     namespace: str,
     pod: str,
     on_line: OnLine,
@@ -321,7 +331,7 @@ async def follow_log(
         await asyncio.sleep(_PAUSE)
 
 
-async def _has_ended(api: KubeApi, namespace: str, pod: str, container: str) -> bool:
+async def _has_ended(api: LogApi, namespace: str, pod: str, container: str) -> bool:
     try:
         body = await api.get(PODS, namespace, pod)
     except NotFound:

@@ -49,17 +49,27 @@ def strip_type(run: str) -> str:
     word, _, group = kind.lower().partition(".")
     is_type = word in _TYPES and group in ("", _GROUP, f"v1.{_GROUP}")
     if not all(run.split("/")) or (group and not is_type):
-        raise no_such_type(run)
+        raise _no_such_type(run)
     return name if is_type else run
 
 
-def no_such_type(run: str) -> CliError:
+def _no_such_type(run: str) -> CliError:
     return CliError(
         f"{run!r} does not name a run: expected NAME, {_TYPES[0]}.{_GROUP}/NAME or "
         "PIPELINE/OPERATION",
         hint=f"The types of a run are {list_names(_TYPES)}; `opstrand ls -o name` lists the runs.",
         code=ExitCode.NOT_FOUND,
     )
+
+
+def explain_path(path: str, error: CliError) -> CliError:
+    """Return the error of a text with a slash whose first part names no run."""
+    pipeline, _, op = path.partition("/")
+    hint = (
+        f"{path} is the operation {op} of the pipeline {pipeline}. The types of a run are "
+        f"{list_names(_TYPES)}."
+    )
+    return CliError(error.message, hint=hint, code=error.code)
 
 
 class NoRun(CliError):

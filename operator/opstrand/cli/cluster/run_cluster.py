@@ -9,10 +9,12 @@ from typing import Any
 from opstrand.cli.cluster.connection import Cluster, missing_project
 from opstrand.cli.cluster.early_look import EarlyLook
 from opstrand.cli.cluster.follow import follow_run
+from opstrand.cli.cluster.follow_pipeline import follow_whole_run
 from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
 from opstrand.cli.errors import CliError, is_kind_unknown
 from opstrand.cli.options import Target
-from opstrand.cli.output.console import say, show_bytes
+from opstrand.cli.output.console import say
+from opstrand.cli.output.log_lines import LineSinks
 from opstrand.cli.output.progress import Reporter
 from opstrand.cli.output.spinner import LiveLine
 from opstrand.kube.errors import AlreadyExists, NotFound
@@ -57,19 +59,22 @@ async def watch_run(
     logs: bool,
     every_change: bool,
     seconds: float | None,
-    show_line: Callable[[bytes], None] = show_bytes,
+    sinks: LineSinks | None = None,
 ) -> Manifest:
-    """Follow the run and return its final body; `show_line` shows each line of its log.
+    """Follow the run and return its final body; `sinks` show the lines of its log, and of those of
+    the runs that it makes as a pipeline.
 
     After an interrupt the run goes on: prints how to come back to it, and raises Interrupted.
     """
     name = body["metadata"]["name"]
     async with LiveLine() as live:
-        reporter = Reporter(live, target, every_change=every_change, show_line=show_line)
+        reporter = Reporter(live, target, every_change=every_change, sinks=sinks)
         early = EarlyLook(cluster.api, reporter.change)
         looking = asyncio.create_task(early.keep_looking(), name="early look")
-        work = follow_run(
-            cluster.api, body, on_change=early.change, on_line=reporter.line if logs else None
+        work = (
+            follow_whole_run(cluster.api, body, on_change=early.change, lines_of=reporter.lines_of)
+            if logs
+            else follow_run(cluster.api, body, on_change=early.change)
         )
         try:
             return await wait_bounded(work, seconds=seconds)

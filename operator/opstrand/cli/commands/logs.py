@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from opstrand.cli.command import command, execute
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Duration, Target, local_or_cluster_options
 from opstrand.cli.output.console import say
-from opstrand.cli.output.log_lines import LineSink
+from opstrand.cli.output.log_lines import LineSink, LineSinks
 from opstrand.core.names import MAIN_CONTAINER, container_name
 from opstrand.core.recorded import read_status
 
@@ -51,9 +51,9 @@ class _Wish:
             or self.attempt is not None
         )
 
-    def sink(self, body: Any, number: int, container: str = "") -> LineSink:
-        name = body["metadata"]["name"] + (f"/{container}" if container else "")
-        return LineSink(name if self.has_prefix or container else "", number, self.pattern)
+    def sinks(self, body: Any, number: int = 0) -> LineSinks:
+        name = body["metadata"]["name"]
+        return LineSinks(name if self.has_prefix else "", self.pattern, number)
 
 
 @command
@@ -109,7 +109,7 @@ def logs(
     """Show what a run's program wrote.
 
     RUN is a name, as `-o name` prints it too, a uuid, a prefix of either, or @latest. Lines of
-    several runs have their run before them.
+    several runs have their run before them, and those of a pipeline its operation.
     """
     if previous and attempt is not None:
         raise CliError("--previous and --attempt both name an attempt: leave one of them out")
@@ -153,30 +153,71 @@ async def _show(target: Target, names: tuple[str, ...], wish: _Wish) -> int:
     from opstrand.cli.bulk import find_all
     from opstrand.cli.errors import explain
     from opstrand.cli.output.console import show_explanation
+    from opstrand.cli.output.members import is_pipeline
     from opstrand.cli.runs import open_runs
     from opstrand.errors import PlatformError
 
     async with open_runs(target) as runs:
         found, worst = await find_all(runs, names)
         for number, (_, body) in enumerate(found):
+            sinks = wish.sinks(body, number)
             try:
-                if target.is_local:
-                    _show_here(body, target, wish, number)
+                if is_pipeline(body):
+                    await _show_made(runs, body, target, wish, sinks)
                 else:
-                    await _read(runs.api, body, wish, target, number)  # type: ignore[attr-defined]
+                    await _show_one(runs, body, target, wish, sinks.of())
             except (CliError, PlatformError) as error:
                 worst = max(worst, show_explanation(explain(error)))
     return worst
 
 
-def _show_here(body: Any, target: Target, wish: _Wish, number: int) -> None:
+async def _show_one(runs: Any, body: Any, target: Target, wish: _Wish, sink: LineSink) -> None:
+    if target.is_local:
+        _show_here(body, target, wish, sink)
+    else:
+        await _read(runs.api, body, wish, target, sink)
+
+
+async def _show_made(
+    runs: Any, pipeline: Any, target: Target, wish: _Wish, sinks: LineSinks
+) -> None:
+    """Show the logs of a pipeline's runs, one after the other as they started.
+
+    A run that has none is left out. Raises CliError if none has one.
+    """
+    from opstrand.cli.output.members import is_pipeline, iter_made
+    from opstrand.core.names import CONTROLLER
+    from opstrand.core.pipelines.children import find_outermost
+
+    labels = f"{CONTROLLER}={find_outermost(pipeline)}"
+    listed = list(iter_made(pipeline, await runs.list_runs(labels=labels)))
+    listed.sort(key=lambda one: (str(read_status(one[1]).get("startedAt") or "~"), one[0]))
+    shown = 0
+    for path, body in listed:
+        if is_pipeline(body) or not read_status(body).get("startedAt"):
+            continue
+        try:
+            await _show_one(runs, body, target, wish, sinks.of(path))
+            shown += 1
+        except CliError as error:
+            say(f"({'/'.join(path)}: {error.message})", "dim")
+    if not shown:
+        name = pipeline["metadata"]["name"]
+        raise CliError(
+            f"no run of the pipeline {name} has a log",
+            hint=f"{target.command('get', name, project=runs.project)} says why.",
+            code=ExitCode.NOT_FOUND,
+        )
+
+
+def _show_here(body: Any, target: Target, wish: _Wish, sink: LineSink) -> None:
     from opstrand.cli.local_logs import show_record
 
     since = datetime.now(UTC) - timedelta(seconds=wish.since or 0)
     show_record(
         body,
         target,
-        wish.sink(body, number),
+        sink,
         attempt=wish.attempt,
         tail=wish.tail,
         timestamps=wish.timestamps,
@@ -222,7 +263,7 @@ async def _follow_one(cluster: Any, body: Any, target: Target, wish: _Wish) -> i
             logs=True,
             every_change=False,
             seconds=None,
-            show_line=wish.sink(body, 0).show,
+            sinks=wish.sinks(body),
         )
         return report_end(final, target)
     except Interrupted as error:
@@ -234,16 +275,21 @@ async def _follow_all(
 ) -> Sequence[Any]:
     import asyncio
 
-    from opstrand.cli.cluster.follow import follow_run
+    from opstrand.cli.cluster.follow_pipeline import follow_whole_run
     from opstrand.cli.local_logs import follow_record
 
-    sinks = [wish.sink(body, number) for number, body in enumerate(bodies)]
+    pairs = [(body, wish.sinks(body, number)) for number, body in enumerate(bodies)]
     if target.is_local:
-        work = [follow_record(body, sink.show) for body, sink in zip(bodies, sinks, strict=True)]
+        work = [follow_record(body, sinks) for body, sinks in pairs]
     else:
         work = [
-            follow_run(runs.api, body, on_change=lambda _: None, on_line=sink.show)
-            for body, sink in zip(bodies, sinks, strict=True)
+            follow_whole_run(
+                runs.api,
+                body,
+                on_change=lambda _: None,
+                lines_of=lambda path, sinks=sinks: sinks.of(path).show,  # type: ignore[misc]
+            )
+            for body, sinks in pairs
         ]
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
@@ -254,7 +300,7 @@ async def _follow_all(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _read(api: Any, body: Any, wish: _Wish, target: Target, number: int) -> None:
+async def _read(api: Any, body: Any, wish: _Wish, target: Target, sink: LineSink) -> None:
     """Show the log as it is now. Raises CliError if there is none yet, or if it is gone."""
     from opstrand.cli.cluster.missing_log import explain_no_log, explain_no_pod, list_containers
     from opstrand.core.names import attempt_pod
@@ -273,11 +319,13 @@ async def _read(api: Any, body: Any, wish: _Wish, target: Target, number: int) -
     try:
         if wish.every_container:
             for container in await list_containers(api, namespace, pod, in_order=True):
-                sink = wish.sink(body, number, container)
-                await _read_if_there(api, namespace, pod, {**query, "container": container}, sink)
+                named = replace(
+                    sink, prefix="/".join(filter(None, (sink.prefix or name, container)))
+                )
+                await _read_if_there(api, namespace, pod, {**query, "container": container}, named)
             return
         query["container"] = wish.container
-        await _print_lines(api, namespace, pod, query, wish.sink(body, number))
+        await _print_lines(api, namespace, pod, query, sink)
     except NotFound:
         raise CliError(
             f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND

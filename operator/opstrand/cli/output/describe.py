@@ -23,12 +23,12 @@ from opstrand.cli.output.format import (
     show_value,
 )
 from opstrand.cli.output.lineage import find_downstream
-from opstrand.cli.output.members import count_children, is_pipeline, name_op
+from opstrand.cli.output.members import count_children, is_pipeline
 from opstrand.cli.output.pipelines.family import read_family
 from opstrand.cli.output.pipelines.tree import describe_best, describe_family
 from opstrand.cli.output.table import as_table
 from opstrand.core.lifecycle.conditions import REPORT_KEPT, get_condition
-from opstrand.core.names import find_controller, run_uuid
+from opstrand.core.names import find_controller, read_op, run_uuid
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.pipelines.children import is_child
 from opstrand.core.recorded import read_status
@@ -127,7 +127,7 @@ def _iter_facts(body: Body, target: Target) -> Iterator[tuple[str, str]]:
 def _pipeline(body: Body) -> str:
     """Return which pipeline made this run, and for which of its operations."""
     controller = find_controller(body)
-    return inline(f"{controller.get('name')}, {name_op(body)}") if controller is not None else ""
+    return inline(f"{controller.get('name')}, {read_op(body)}") if controller is not None else ""
 
 
 def _service(body: Body) -> str:
@@ -256,7 +256,7 @@ def _refs_to(run: Body, pipeline: Body | None) -> tuple[Ref, ...]:
     if run is pipeline:
         return exact, Ref("dag")
     is_sibling = is_child(run, str(pipeline["metadata"]["uid"]))
-    return (exact, Ref("ops", name_op(run))) if is_sibling else (exact,)
+    return (exact, Ref("ops", read_op(run))) if is_sibling else (exact,)
 
 
 def _values(edge: UpstreamEdge) -> str:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from opstrand.cli.output.console import is_coloured, show_bytes
+from opstrand.text import inline
 
 #: Colours of prefixes, one run after the other: none of them means success or failure.
 _COLOURS = ("36", "35", "34", "33", "96", "95", "94", "93")
@@ -39,3 +40,22 @@ class LineSink:
         if is_coloured(sys.stdout):
             text = f"\x1b[{_COLOURS[self.number % len(_COLOURS)]}m{text}\x1b[0m"
         return text.encode()
+
+
+@dataclass(frozen=True)
+class LineSinks:
+    """Where the lines of a run go, and those of the runs that it makes as a pipeline.
+
+    `prefix`: the run in front of each line; empty where it is the only one.
+    """
+
+    prefix: str = ""
+    pattern: re.Pattern[bytes] | None = None
+    number: int = 0
+    _paths: dict[tuple[str, ...], int] = field(default_factory=dict)
+
+    def of(self, path: tuple[str, ...] = ()) -> LineSink:
+        """Return the sink of the run that these operations lead to; each has its own colour."""
+        place = self._paths.setdefault(path, len(self._paths))
+        parts = (*([self.prefix] if self.prefix else []), *path)
+        return LineSink("/".join(map(inline, parts)), self.number + place, self.pattern)

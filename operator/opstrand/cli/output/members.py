@@ -6,7 +6,7 @@ listing runs must be quick.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from opstrand.core import names
@@ -16,6 +16,8 @@ from opstrand.core.recorded import read_status
 from opstrand.types import Body
 
 Run = TypeVar("Run", bound=Body)
+#: The operations that lead from a pipeline to one of its runs.
+Path = tuple[str, ...]
 
 #: The kinds of runs that make runs.
 KINDS = ("dag", "matrix")
@@ -53,15 +55,6 @@ def count_children(body: Body) -> str:
     return f"{sum(letter in PUBLISHED for letter in states)}/{len(states)}" if stored else ""
 
 
-def name_op(body: Body) -> str:
-    """Return the operation or index that a run is in its pipeline."""
-    labels = body["metadata"].get("labels") or {}
-    own = (body.get("spec") or {}).get("name")
-    label = str(labels.get(names.OP) or "")
-    # The label is a slug; it is the index of a matrix's run, whose spec has the matrix's own name.
-    return label if label.isdigit() or not isinstance(own, str) else own
-
-
 def by_pipeline(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
     """Return the runs of each pipeline by their names; the pipeline by its uid."""
     found: dict[str, dict[str, Run]] = {}
@@ -71,12 +64,20 @@ def by_pipeline(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
     return found
 
 
+def iter_made(pipeline: Body, runs: Sequence[Run]) -> Iterator[tuple[Path, Run]]:
+    """Yield those of the runs that a pipeline made, on every level below it, each with the
+    operations that lead to it.
+    """
+    made = by_pipeline(runs)
+    left: list[tuple[Path, str]] = [((), str(pipeline["metadata"]["uid"]))]
+    while left:
+        above, uid = left.pop()
+        for run in made.pop(uid, {}).values():
+            path = (*above, names.read_op(run))
+            yield path, run
+            left.append((path, str(run["metadata"]["uid"])))
+
+
 def find_made(pipeline: Body, runs: Sequence[Run]) -> list[Run]:
     """Return those of the runs that a pipeline made, on every level below it."""
-    made, found = by_pipeline(runs), list[Run]()
-    left = [str(pipeline["metadata"]["uid"])]
-    while left:
-        level = list(made.pop(left.pop(), {}).values())
-        found += level
-        left += [str(run["metadata"]["uid"]) for run in level]
-    return found
+    return [run for _, run in iter_made(pipeline, runs)]

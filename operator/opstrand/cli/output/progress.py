@@ -9,9 +9,11 @@ from collections.abc import Callable, Collection
 
 from opstrand.cli.errors import ExitCode
 from opstrand.cli.options import Target
-from opstrand.cli.output.console import say, show_bytes
+from opstrand.cli.output.console import say
 from opstrand.cli.output.describe import advise_run
 from opstrand.cli.output.format import duration_of, one_line, show_phase, show_seconds
+from opstrand.cli.output.log_lines import LineSinks
+from opstrand.cli.output.members import Path, count_children
 from opstrand.cli.output.spinner import LiveLine
 from opstrand.core.limits import MESSAGE
 from opstrand.core.phase import Phase, parse_phase
@@ -59,9 +61,9 @@ class Reporter:
         target: Target,
         *,
         every_change: bool,
-        show_line: Callable[[bytes], None] = show_bytes,
+        sinks: LineSinks | None = None,
     ) -> None:
-        self._show_line = show_line
+        self._sinks = sinks or LineSinks()
         self._live = live
         self._target = target
         self._every_change = every_change
@@ -77,17 +79,23 @@ class Reporter:
             return
         self._reported = seen
         name = body["metadata"]["name"]
-        self._live.update(f"{name}: {_state(status, phase, _SHORT)}")
+        count = f", {done}" if (done := count_children(body)) else ""
+        self._live.update(f"{name}: {_state(status, phase, _SHORT)}{count}")
         if self._every_change or is_trouble:
             self._live.clear()
             say(f"{name}: {_state(status, phase, _WHOLE)}")
         if is_trouble and (hint := advise_run(body, self._target)):
             say(f"hint: {hint}")
 
-    def line(self, line: bytes) -> None:
-        """Show one line of the program as it is."""
-        self._live.hide()
-        self._show_line(line)
+    def lines_of(self, path: Path = ()) -> Callable[[bytes], None]:
+        """Return what shows the lines of the run, or of a run that it makes as a pipeline."""
+        sink = self._sinks.of(path)
+
+        def show(line: bytes) -> None:
+            self._live.hide()
+            sink.show(line)
+
+        return show
 
 
 def _is_trouble(status: RunStatus, phase: Phase) -> bool:

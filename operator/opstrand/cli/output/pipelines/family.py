@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opstrand.cli.output.compiling import compile_body
-from opstrand.cli.output.members import KINDS, by_pipeline, is_pipeline, name_op
+from opstrand.cli.output.members import KINDS, by_pipeline, is_pipeline
 from opstrand.cli.output.pipelines.reasons import (
     WORDS,
     explain_limit,
@@ -123,7 +123,7 @@ def _read(pipeline: Body, made: Mapping[str, Mapping[str, Body]], depth: int) ->
     is_dag = _is_dag(pipeline, compiled)
     keys = _list_keys(pipeline, compiled, is_dag=is_dag)
     if not keys:
-        keys = {name: name_op(body) for name, body in bodies.items()}
+        keys = {name: names.read_op(body) for name, body in bodies.items()}
     children = read_children(read_status(pipeline), len(keys))
     graph = _read_graph(compiled) if is_dag and compiled is not None else None
     found = {at: bodies[name] for at, name in enumerate(keys) if name in bodies}
