@@ -111,9 +111,7 @@ def status_schema() -> Schema:
                     seed={"type": "integer", "format": "int64"},
                     metric=_TEXT,
                     minimize={"type": "boolean"},
-                    # One number for each run, with commas between: 0.25,,0.3
                     results=_TEXT,
-                    # A promoted run and the run that it continues: 9<3
                     promotions=_TEXT,
                 ),
             },
