@@ -75,7 +75,7 @@ def test_the_runs_of_a_pipeline_go_with_it_and_have_no_name_outside(
     here: Run, tmp_path: Path
 ) -> None:
     here("run", "--local", "-f", write(tmp_path / "dag.yaml", op("a")), "--name", "p")
-    listed = here("ls", "--local", "-o", "name").out.split()
+    listed = here("ls", "--local", "--all-children", "-o", "name").out.split()
     assert len(listed) == 2
     outside = tmp_path / "job.yaml"
     state = {"state": {"ref": "ops.a", "value": "globals.status", "contextOnly": True}}
@@ -83,5 +83,5 @@ def test_the_runs_of_a_pipeline_go_with_it_and_have_no_name_outside(
     ran = here("run", "--local", "-f", outside, OPSTRAND_LOCAL_PATIENCE="1")
     assert "UpstreamNotFound" in ran.stderr + ran.out, ran
     assert here("rm", "--local", "p", "-y").code == 0
-    left = here("ls", "--local", "-o", "name").out.split()
+    left = here("ls", "--local", "--all-children", "-o", "name").out.split()
     assert len(left) == 1, left
