@@ -13,6 +13,7 @@ from typing import Any
 
 from opstrand.core.operation import Node
 from opstrand.core.phase import Phase
+from opstrand.core.pipelines.events import find_happened, read_events
 from opstrand.core.pipelines.graph import topological_stages
 from opstrand.core.pipelines.letters import (
     ABSENT,
@@ -39,8 +40,9 @@ _WITHOUT_RUN = {"skipped": SKIPPED, "upstream_failed": UPSTREAM_FAILED}
 class Op:
     """One operation in the graph; upstreams are indexes.
 
-    `refs` are the upstreams that a param reads; `addresses` those of which only the address of a
-    service is read.
+    `upstreams` count for the trigger; `refs` are those that a param reads, `addresses` those of
+    which only the address of a service is read. `events` are further upstreams, with the statuses
+    of which one must be reached.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Op:
     trigger: str = DEFAULT_TRIGGER
     skips: bool = False
     is_service: bool = False
+    events: tuple[tuple[int, frozenset[str]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,13 @@ def _read_op(node: Node, index: Mapping[str, int]) -> Op:
         ref = param.get("ref") if isinstance(param, Mapping) else None
         if isinstance(ref, str) and ref.startswith("ops."):
             asked.setdefault(ref.removeprefix("ops."), []).append(param.get("value"))
-    only_refs = asked.keys() - _list_ordered(node)
+    dependencies = {str(name) for name in _get(node, "dependencies") or ()}
+    events = read_events(_get(node, "events"))
+    only_refs = asked.keys() - dependencies
+    only_events = events.keys() - dependencies - asked.keys()
     return Op(
         node.name,
-        tuple(sorted(index[name] for name in node.upstreams)),
+        tuple(sorted(index[name] for name in node.upstreams - only_events)),
         frozenset(index[name] for name in asked if name in index),
         frozenset(
             index[name]
@@ -123,16 +129,8 @@ def _read_op(node: Node, index: Mapping[str, int]) -> Op:
         str(_get(node, "trigger") or DEFAULT_TRIGGER),
         _get(node, "skipOnUpstreamSkip") is True,
         node.compiled is not None and node.compiled.kind == "service",
+        tuple((index[name], statuses) for name, statuses in events.items() if name in index),
     )
-
-
-def _list_ordered(node: Node) -> set[str]:
-    """Return the upstreams that are named as such, by `dependencies` or `events`."""
-    dependencies, events = _get(node, "dependencies"), _get(node, "events")
-    found = {str(name) for name in dependencies or ()}
-    for event in events if isinstance(events, list) else ():
-        found.add(str(event.get("ref")).removeprefix("ops."))
-    return found
 
 
 def _is_address(value: Any) -> bool:
@@ -228,18 +226,31 @@ class _Walk:
         for at in self._graph.order:
             if self.letters[at] != ABSENT:
                 if at not in self._ends and self._is_without_run(at):
-                    self._ends[at] = self._decide_start(at)[1]
+                    self._ends[at] = (self._decide_events(at) or self._decide_start(at))[1]
                 continue
             if is_stopping:
                 self.letters[at] = STOPPED
                 continue
-            verdict, since = self._decide_start(at)
+            verdict, since = self._decide_events(at) or self._decide_start(at)
             if verdict in _WITHOUT_RUN:
                 self.letters[at] = _WITHOUT_RUN[verdict]
                 self._ends[at] = since
-            elif verdict == "start" and self._can_read(at):
+            elif verdict == "start" and self._can_read(at) and self._has_happened(at):
                 ready.append(at)
         return ready
+
+    def _decide_events(self, at: int) -> tuple[Verdict, str] | None:
+        """Return the verdict on an operation that waits for what can no longer happen."""
+        for one, statuses in self._graph.ops[at].events:
+            if find_happened(statuses, self.letters[one], self._seen.get(one)) == "never":
+                return "upstream_failed", self._ends.get(one, "")
+        return None
+
+    def _has_happened(self, at: int) -> bool:
+        return all(
+            find_happened(statuses, self.letters[one], self._seen.get(one)) == "yes"
+            for one, statuses in self._graph.ops[at].events
+        )
 
     def _is_without_run(self, at: int) -> bool:
         return self.letters[at] in (SKIPPED, UPSTREAM_FAILED)
