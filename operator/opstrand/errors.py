@@ -169,7 +169,6 @@ REASONS: dict[str, str] = {
     "AwaitingApproval": "Approve it: `opstrand approve RUN`, or set `isApproved: true`.",
     "PodCreated": "",
     "PodRunning": "",
-    "PipelineStarted": "",
     "PipelineRunning": "",
     "MatrixRunning": "",
     "MetricReached": "Nothing to do: a run's metric is good enough, so the others were stopped.",

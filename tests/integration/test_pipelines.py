@@ -180,6 +180,34 @@ async def test_a_failing_branch_and_every_trigger(kube: KubeApi, namespace: str)
     }
 
 
+async def test_an_event_starts_an_operation_and_a_metric_stops_the_rest(
+    kube: KubeApi, namespace: str
+) -> None:
+    event = {"ref": "ops.train", "kinds": ["run_status_running"]}
+    early = {
+        "kind": "metric_early_stopping",
+        "metric": "acc",
+        "value": 0.9,
+        "optimization": "maximize",
+    }
+    train = op("train", test={"until": "stopped"})
+    evaluation = op("evaluate", test={"until": "Running", "outputs": '{"acc": 0.95}'})
+    body = await run_to_the_end(
+        kube,
+        namespace,
+        pipeline(
+            "early",
+            train,
+            {**evaluation, "events": [event]},
+            op("deploy", "train"),
+            run={"earlyStopping": [early]},
+        ),
+    )
+    assert (body["status"]["phase"], body["status"]["reason"]) == ("Succeeded", "MetricReached")
+    assert body["status"]["children"]["states"] in ("xsx", "xxx")
+    assert "evaluate has acc 0.95" in body["status"]["message"]
+
+
 async def test_a_stopped_pipeline_stops_what_runs_and_starts_nothing_more(
     kube: KubeApi, namespace: str
 ) -> None:

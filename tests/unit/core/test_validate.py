@@ -149,16 +149,6 @@ def test_an_unknown_name_in_an_operations_own_fields_is_reported_before_there_ar
             },
             "run.operations[0].mount",
         ),
-        (
-            {
-                "run": {
-                    "kind": "dag",
-                    "operations": [{"name": "a", "hubRef": "b"}],
-                    "earlyStopping": [{"kind": "failure_early_stopping", "percent": 50}],
-                }
-            },
-            "run.earlyStopping",
-        ),
         ({"run": {"kind": "mpijob", "worker": {"container": {"image": "b"}}}}, "run.kind"),
     ],
 )

@@ -79,18 +79,18 @@ def prepare(
     spec = body.get("spec") or {}
     operation = parse_operation(spec, is_object=True)
     _check_namespace(operation, body)
-    frozen = read_status(body).get("component")
+    frozen, is_child = read_status(body).get("component"), not identity.is_independent
     hub_ref = operation.hub_ref if operation.component is None else None
     if hub_ref is None:
-        compiled = _compile(operation, None)
+        compiled = _compile(operation, None, is_child)
         return Prepared(identity, operation, compiled, refs=collect_refs(compiled))
     found = frozen or component
     if found is None:
         alone = compile_alone(operation)
-        _refuse([*check_alone(alone), *find_missing(alone)])
+        _refuse([*check_alone(alone), *find_missing(alone, is_child=is_child)])
         return Prepared(identity, operation, None, missing_component=component_name(hub_ref))
     check_size(found, COMPONENT, f"Component {hub_ref!r}")
-    compiled = _compile(operation, found)
+    compiled = _compile(operation, found, is_child)
     return Prepared(
         identity, operation, compiled, frozen_component=found, refs=collect_refs(compiled)
     )
@@ -123,10 +123,12 @@ def _check_namespace(operation: Operation, body: Mapping[str, Any]) -> None:
         )
 
 
-def _compile(operation: Operation, component: Mapping[str, Any] | None) -> CompiledOperation:
+def _compile(
+    operation: Operation, component: Mapping[str, Any] | None, is_child: bool
+) -> CompiledOperation:
     parsed = None if component is None else parse_component(component)
     compiled = compile_operation(operation, component=parsed)
-    _refuse(find_missing(compiled))
+    _refuse(find_missing(compiled, is_child=is_child))
     return compiled
 
 

@@ -5,12 +5,13 @@ Owns that list. `pod_rules` checks what only rendering knows (`plugins`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.pipelines.early_stopping import check_early_stopping
+from opstrand.core.pipelines.events import check_events
 from opstrand.core.pipelines.search import check_search
 from opstrand.errors import MAX_PROBLEMS, Problem
 
@@ -20,40 +21,45 @@ RUN_KINDS = ("job", "service", "dag")
 _SECTIONS = {
     "schedule": ("a schedule", ""),
     "hooks": ("a hook", ""),
-    "events": ("an event", ""),
+    "events": ("an event outside of a pipeline", ""),
     "build": ("a build", ""),
     "presets": ("a preset by its name", ": merge its file over this one with a further -f"),
     "mount": ("the upload of a folder", ": fetch files by init.git or init.file"),
 }
 
 
-def find_missing(compiled: CompiledOperation) -> list[Problem]:
-    """Find what the operation requests and would not get, in the operations of a pipeline too."""
+def find_missing(compiled: CompiledOperation, *, is_child: bool = False) -> list[Problem]:
+    """Find what the operation requests and would not get, in the operations of a pipeline too.
+
+    `is_child`: a pipeline made it, or will make it, and waits for its events.
+    """
     problems = _check_matrix(compiled.matrix)
     if compiled.kind not in RUN_KINDS:
         problems.append(_refuse(f"a run of the kind '{compiled.kind}'", "run.kind"))
-    if compiled.kind == "dag" and compiled.run.get("earlyStopping"):
-        problems.append(_refuse("early stopping of a pipeline", "run.earlyStopping"))
-    for section, (what, instead) in _SECTIONS.items():
-        if getattr(compiled, section):
-            problems.append(_refuse(what, section, instead))
+    if compiled.kind == "dag":
+        problems += check_early_stopping(compiled.run.get("earlyStopping"), "run.earlyStopping")
+    written = {section: getattr(compiled, section) for section in _SECTIONS}
+    problems += _find_sections(written, is_child=is_child)
     for node in compiled.nodes.values():
         known = node.compiled
-        inner = _find_in_written(node.written) if known is None else find_missing(known)
+        inner = (
+            _find_in_written(node.written) if known is None else find_missing(known, is_child=True)
+        )
         problems += [replace(one, path=f"{node.path}.{one.path}") for one in inner]
     return problems[:MAX_PROBLEMS]
 
 
 def _find_in_written(written: Mapping[str, Any]) -> list[Problem]:
-    """Do the same for an operation whose component is not known here."""
-    return [
-        *_check_matrix(written.get("matrix")),
-        *(
-            _refuse(what, section, instead)
-            for section, (what, instead) in _SECTIONS.items()
-            if written.get(section)
-        ),
-    ]
+    """Do the same for an operation of a pipeline whose component is not known here."""
+    return [*_check_matrix(written.get("matrix")), *_find_sections(written, is_child=True)]
+
+
+def _find_sections(written: Mapping[str, Any], *, is_child: bool) -> Iterator[Problem]:
+    for section, (what, instead) in _SECTIONS.items():
+        if section == "events" and is_child:
+            yield from check_events(written.get(section), section)
+        elif written.get(section):
+            yield _refuse(what, section, instead)
 
 
 def _check_matrix(matrix: Any) -> list[Problem]:

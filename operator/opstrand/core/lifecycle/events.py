@@ -16,10 +16,7 @@ from opstrand.text import shorten
 from opstrand.types import Body, OperationBody, RunStatus
 
 #: Reasons of a run that makes normal progress.
-_WELL = (
-    *("PodCreated", "PodRunning", "Stopping", "Unschedulable", "SchedulingGated", "InitRunning"),
-    "PipelineStarted",
-)
+_WELL = ("PodCreated", "PodRunning", "Stopping", "Unschedulable", "SchedulingGated", "InitRunning")
 _TROUBLED = (Phase.FAILED, Phase.UPSTREAM_FAILED, Phase.RETRYING, Phase.STARTING)
 _COMPONENT = "opstrand"
 

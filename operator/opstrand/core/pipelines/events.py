@@ -30,7 +30,7 @@ KINDS = tuple(_PREFIX + status for status in (*_STEPS, *_REACHED, "done"))
 
 def check_events(written: Any, path: str) -> Iterator[Problem]:
     """Find the events that an operation of a pipeline cannot wait for."""
-    for index, event in enumerate(written if isinstance(written, list) else ()):
+    for index, event in enumerate(written if isinstance(written, list | tuple) else ()):
         ref, where = str(event.get("ref") or ""), f"{path}[{index}]"
         if not ref.startswith("ops.") or is_template(ref):
             message = "this version knows events of operations of the same pipeline: ops.NAME"

@@ -15,6 +15,8 @@ from typing import Any
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.pipelines.children import inline, name_children
 from opstrand.core.pipelines.progress import Graph, read_graph
+from opstrand.errors import SpecError
+from opstrand.spec.scalars import is_template
 from opstrand.types import Body
 
 
@@ -26,6 +28,7 @@ class Outline:
     #: The names of the runs' objects.
     names: tuple[str, ...]
     packed: bytes = field(default=b"", repr=False)
+    early_stopping: tuple[Mapping[str, Any], ...] = ()
 
     def read_specs(self, indexes: Iterable[int]) -> dict[int, dict[str, Any]]:
         """Return these operations as they stand alone."""
@@ -51,4 +54,17 @@ def read_outline(compiled: CompiledOperation, body: Body) -> Outline:
             "components": {one["name"]: one for one in components},
         }
     )
-    return Outline(graph, tuple(named.values()), zlib.compress(text.encode(), 1))
+    packed = zlib.compress(text.encode(), 1)
+    return Outline(graph, tuple(named.values()), packed, _read_early_stopping(compiled))
+
+
+def _read_early_stopping(compiled: CompiledOperation) -> tuple[Mapping[str, Any], ...]:
+    written = compiled.run.get("earlyStopping") or ()
+    entries = [written] if is_template(written) else written
+    for index, entry in enumerate(entries):
+        for key, value in entry.items() if isinstance(entry, Mapping) else (("", entry),):
+            if is_template(value):
+                path = f"run.earlyStopping[{index}].{key}".rstrip(".")
+                message = "a pipeline is stopped by numbers that are known before it starts"
+                raise SpecError("InvalidSpec", f"{message}: write the value", path)
+    return tuple(entries)

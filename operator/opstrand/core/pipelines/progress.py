@@ -107,30 +107,34 @@ def _check_fixed(node: Node) -> Iterator[Problem]:
 
 
 def _read_op(node: Node, index: Mapping[str, int]) -> Op:
+    asked = _list_asked(node)
+    dependencies = {str(name) for name in _get(node, "dependencies") or ()}
+    events = read_events(_get(node, "events"))
+    only_events = events.keys() - dependencies - asked.keys()
+    only_addresses = (
+        name for name in asked.keys() - dependencies if all(map(_is_address, asked[name]))
+    )
+    return Op(
+        node.name,
+        tuple(sorted(index[name] for name in node.upstreams - only_events)),
+        frozenset(index[name] for name in asked),
+        frozenset(index[name] for name in only_addresses),
+        str(_get(node, "trigger") or DEFAULT_TRIGGER),
+        _get(node, "skipOnUpstreamSkip") is True,
+        node.compiled is not None and node.compiled.kind == "service",
+        tuple((index[name], statuses) for name, statuses in events.items()),
+    )
+
+
+def _list_asked(node: Node) -> dict[str, list[Any]]:
+    """Return what the params of an operation read of each sibling."""
     params = _get(node, "params")
     asked: dict[str, list[Any]] = {}
     for param in (params if isinstance(params, Mapping) else {}).values():
         ref = param.get("ref") if isinstance(param, Mapping) else None
         if isinstance(ref, str) and ref.startswith("ops."):
             asked.setdefault(ref.removeprefix("ops."), []).append(param.get("value"))
-    dependencies = {str(name) for name in _get(node, "dependencies") or ()}
-    events = read_events(_get(node, "events"))
-    only_refs = asked.keys() - dependencies
-    only_events = events.keys() - dependencies - asked.keys()
-    return Op(
-        node.name,
-        tuple(sorted(index[name] for name in node.upstreams - only_events)),
-        frozenset(index[name] for name in asked if name in index),
-        frozenset(
-            index[name]
-            for name in only_refs
-            if name in index and all(map(_is_address, asked[name]))
-        ),
-        str(_get(node, "trigger") or DEFAULT_TRIGGER),
-        _get(node, "skipOnUpstreamSkip") is True,
-        node.compiled is not None and node.compiled.kind == "service",
-        tuple((index[name], statuses) for name, statuses in events.items() if name in index),
-    )
+    return asked
 
 
 def _is_address(value: Any) -> bool:

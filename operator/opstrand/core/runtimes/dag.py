@@ -4,9 +4,10 @@ It has no Pod. Its status has a letter for each child, which follows the childre
 written at once when the phase changes, else after a while, so that a large pipeline costs few
 writes. A child reads from its pipeline that it is to stop. Must not know how an operation runs.
 
-    Starting ──▶ Running ──▶ Succeeded | Failed
-                    ├──▶ Processing        only services are left; they end
-                    └──▶ Stopping ──▶ Stopped (on request) | Failed (a child cannot be created)
+    Running ──▶ Succeeded | Failed
+       ├──▶ Processing        only services are left; they end
+       └──▶ Stopping ──▶ Stopped (on request) | Succeeded (stopped early by a metric)
+                     └─▶ Failed (stopped early by failures, a child cannot be created)
 """
 
 from __future__ import annotations
@@ -26,12 +27,21 @@ from opstrand.core.normalize import as_stored
 from opstrand.core.phase import Phase
 from opstrand.core.pipelines import letters
 from opstrand.core.pipelines.children import hand_down, render_child
-from opstrand.core.pipelines.letters import ABSENT, FAILED, PUBLISHED, Child, read_child
+from opstrand.core.pipelines.early_stopping import Stop, find_stop
+from opstrand.core.pipelines.letters import (
+    ABSENT,
+    FAILED,
+    PUBLISHED,
+    UPSTREAM_FAILED,
+    Child,
+    read_child,
+)
 from opstrand.core.pipelines.outline import Outline, read_outline
 from opstrand.core.pipelines.progress import Step, find_end, progress
 from opstrand.core.planning.connections import EMPTY
 from opstrand.core.planning.plan import Plan, compile_plan
 from opstrand.core.pods.volumes import store_path
+from opstrand.core.recorded import read_status
 from opstrand.core.resolving.resolve import Resolved, restore_value
 from opstrand.core.runtimes.base import Frozen
 from opstrand.errors import SpecError
@@ -44,8 +54,12 @@ _MOST_CREATED = 50
 _MOST_SOUGHT = 50
 #: Seconds between two writes of letters alone.
 _INTERVAL = 5.0
-#: The reason of Stopping on request; any other one is a failure.
+#: Reasons of Stopping, and how the pipeline ends then. Any other one is a failure.
 _ON_REQUEST = "Stopping"
+_AFTER_STOP = {
+    "NamespaceTerminating": Phase.STOPPED,
+    "MetricReached": Phase.SUCCEEDED,
+}
 
 
 class DagRuntime:
@@ -80,7 +94,8 @@ class DagRuntime:
         )
         if inherited:
             facts["inherited"] = inherited
-        return Frozen(plan, facts, requeue_after=0.0, reason="PipelineStarted")
+        facts["startedAt"] = snapshot.status.get("startedAt") or snapshot.stamp
+        return Frozen(plan, facts, requeue_after=0.0, phase=Phase.RUNNING, reason="PipelineRunning")
 
     def asks(self, snapshot: Snapshot) -> tuple[Ask, ...]:
         if snapshot.phase.is_final:
@@ -250,9 +265,23 @@ class _Advance:
         if step.leave and snapshot.phase is Phase.RUNNING:
             message = "only services are left: they are stopped"
             return self._write(step, Phase.PROCESSING, "ServicesLeft", message)
-        if snapshot.phase is Phase.STARTING:
-            return self._write(step, Phase.RUNNING, "PipelineRunning", "")
+        stop = self._find_early_stop(step) if snapshot.phase is Phase.RUNNING else None
+        if stop is not None:
+            return self._write(replace(step, start=()), Phase.STOPPING, stop.reason, stop.message)
         return self._keep(step)
+
+    def _find_early_stop(self, step: Step) -> Stop | None:
+        outline, bodies = self.see.outline, self.see.bodies
+        if not outline.early_stopping:
+            return None
+        outputs = [
+            (outline.graph.ops[at].name, read_status(bodies[at]).get("outputs") or {})
+            for at in sorted(self.see.seen)
+        ]
+        failed = step.children.count(FAILED, UPSTREAM_FAILED)
+        return find_stop(
+            outline.early_stopping, total=len(outline.names), failed=failed, outputs=outputs
+        )
 
     def _with_failures(self, children: letters.Children) -> letters.Children:
         """Add the messages of the children that failed since the last write."""
@@ -269,7 +298,7 @@ class _Advance:
         reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
         is_stopping = self.snapshot.phase is Phase.STOPPING
         if is_stopping and reason != _ON_REQUEST:
-            phase = Phase.STOPPED if reason == "NamespaceTerminating" else Phase.FAILED
+            phase = _AFTER_STOP.get(reason, Phase.FAILED)
         else:
             is_stopping = is_stopping or self.snapshot.is_to_stop or self.snapshot.is_being_deleted
             found = find_end(children, is_stopping=is_stopping)

@@ -34,6 +34,7 @@ def pipeline(*operations: Any, run: Any = None, **spec: Any) -> dict[str, Any]:
     return body({"component": {"run": written}, **spec})
 
 
+NO_EVENT = {"ref": "ops.a", "kinds": ["run_new_artifacts"]}
 DIAMOND = (op("a"), op("b", "a"), op("c", "a"), op("d", "b", "c"))
 
 
@@ -92,6 +93,7 @@ def running(*operations: Any, **more: Any) -> Cluster:
     """Return a pipeline after its freeze and its first step."""
     cluster = Cluster(pipeline(*operations, **more))
     cluster.step()
+    assert not cluster.children
     cluster.step()
     assert cluster.status["phase"] == "Running", cluster.status
     return cluster
@@ -148,7 +150,8 @@ def test_nothing_is_made_of_a_file_with_a_mistake() -> None:
         (op("a"), op("a")),
         (op("a"), op("b", "a", trigger="{{ x }}")),
         (op("a"), op("b", hooks=[{"hubRef": "x"}])),
-        (op("a"), {"name": "b", "hubRef": "x", "events": [{"ref": "ops.a", "kinds": []}]}),
+        (op("a"), {"name": "b", "hubRef": "x", "events": [NO_EVENT]}),
+        (op("a"), op("b", events=[NO_EVENT])),
     ):
         decision = decide(see(pipeline(*operations)))
         assert decision.status is not None
@@ -281,6 +284,71 @@ def test_a_pipeline_that_is_being_deleted_makes_nothing_more() -> None:
     cluster.parent["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     cluster.set(a="s")
     assert not cluster.step().actions
+
+
+FAILURES = {"kind": "failure_early_stopping", "percent": 50}
+ACCURATE = {
+    "kind": "metric_early_stopping",
+    "metric": "acc",
+    "value": 0.9,
+    "optimization": "maximize",
+}
+
+
+def test_enough_failures_stop_a_pipeline_which_then_has_failed() -> None:
+    cluster = running(*(op(f"op{n}") for n in range(4)), run={"earlyStopping": [FAILURES]})
+    cluster.set(op0="f", op1="r", op2="r", op3="r")
+    cluster.step()
+    assert cluster.status["phase"] == "Running"
+    cluster.set(op1="f")
+    cluster.step()
+    assert (cluster.status["phase"], cluster.status["reason"]) == ("Stopping", "TooManyFailed")
+    cluster.set(op2="x", op3="x")
+    cluster.step()
+    assert (cluster.status["phase"], cluster.status["reason"]) == ("Failed", "TooManyFailed")
+    assert cluster.states == "ffxx"
+
+
+def test_a_metric_that_is_good_enough_stops_a_pipeline_which_then_has_succeeded() -> None:
+    operations = (op("a"), op("b"), op("c", "b"))
+    cluster = running(*operations, run={"earlyStopping": [ACCURATE]})
+    cluster.set(a="r", b="r")
+    cluster.children["a"]["status"]["outputs"] = {"acc": 0.95}
+    decision = cluster.step()
+    assert not decision.actions
+    assert (cluster.status["phase"], cluster.status["reason"]) == ("Stopping", "MetricReached")
+    assert cluster.status["message"] == "stopped early: a has acc 0.95 >= 0.9"
+    cluster.set(a="x", b="x")
+    cluster.step()
+    assert (cluster.status["phase"], cluster.states) == ("Succeeded", "xxx")
+
+
+def test_a_policy_that_needs_curves_is_refused() -> None:
+    early = [{**ACCURATE, "policy": {"kind": "median", "evaluationInterval": 1}}]
+    status = decide(see(pipeline(op("a"), run={"earlyStopping": early}))).status
+    assert status is not None
+    assert status["reason"] == "NotSupported"
+    assert "run.earlyStopping[0].policy" in status["message"]
+
+
+def test_early_stopping_by_a_template_is_refused() -> None:
+    early = [{**FAILURES, "percent": "{{ x }}"}]
+    made = pipeline(op("a"), run={"earlyStopping": early}, params={"x": 3})
+    status = decide(see(made)).status
+    assert status is not None
+    assert status["reason"] == "InvalidSpec"
+    assert "run.earlyStopping[0].percent" in status["message"]
+
+
+def test_an_event_of_a_sibling_is_waited_for_by_the_pipeline() -> None:
+    event = {"ref": "ops.a", "kinds": ["run_status_running"]}
+    cluster = running(op("a"), op("b", events=[event]))
+    assert list(cluster.children) == ["a"]
+    cluster.set(a="r")
+    cluster.step()
+    assert list(cluster.children) == ["a", "b"]
+    decision = decide(see(child_of(cluster, "b"), operations=[cluster.parent]))
+    assert list_actions(decision) == ["Create Pod"]
 
 
 def test_a_child_whose_name_is_taken_ends_the_pipeline_and_what_runs() -> None:
