@@ -32,6 +32,7 @@ from tests.bench.load import (
     measure_throughput,
     turns,
 )
+from tests.bench.pipelines import measure_pipelines
 from tests.bench.process import Subject
 from tests.bench.stage import (
     KOPF,
@@ -45,7 +46,7 @@ from tests.bench.stage import (
 )
 from tests.bench.write_loop import smallest_writes
 
-PARTS = ("alone", "throughput", "latency", "standing")
+PARTS = ("alone", "throughput", "latency", "pipelines", "standing")
 COLUMNS = (LOOP, KOPF, OURS, SMALLEST, PLAIN_JOBS)
 
 #: Row of the table -> figure, digits.
@@ -71,6 +72,9 @@ ROWS: tuple[tuple[str, str, int], ...] = (
     ("A to B hop, one chain, p50, ms", "hop_p50", 1),
     ("A to B hop, 30 chains at once, p50, ms", "crowd_p50", 0),
     ("A to B hop, 30 chains at once, of the loop's", "crowd_ratio", 2),
+    ("runs/s of one pipeline's operations at once", "fan_out_rate", 1),
+    ("runs/s of one pipeline, of the asyncio loop's", "fan_out_ratio", 2),
+    ("hop in a chain of one pipeline, p50, ms", "chain_hop_p50", 1),
     ("start to first Pod, 1,000 finished, s", "restart_1000", 2),
     ("start to first Pod, 5,000 finished, s", "restart_5000", 2),
     ("peak RSS with 5,000 finished, MiB", "finished_5000_rss", 0),
@@ -99,6 +103,11 @@ async def measure_all(sizes: Sizes, chosen: Chosen) -> dict[str, dict[str, Any]]
             await _measure_throughputs(stage, subjects, sizes, found)
         if "latency" in chosen.parts:
             await _measure_latencies(stage, subjects, sizes, found)
+        if "pipelines" in chosen.parts:
+            counts = {"count": sizes.fan_out, "length": sizes.chain, "rounds": sizes.fan_outs}
+            for name, figures in (await measure_pipelines(stage, subjects, **counts)).items():
+                found[name] |= figures
+                say(f"pipelines: {name}: {figures['fan_out_rate']:.1f} runs/s")
         if "standing" in chosen.parts:
             compared = [one for one in subjects if one.name not in (SMALLEST, PLAIN_JOBS)]
             await _measure_standing(stage, compared, sizes, found)

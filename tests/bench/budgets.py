@@ -38,6 +38,9 @@ BUDGETS = (
     Budget("Pod done to final, p50", "final_p50", 25, "ms"),
     Budget("A to B hop, one chain at a time, p50", "hop_p50", 40, "ms"),
     Budget("A to B hop, 30 chains at once, of the bare loop's", "crowd_ratio", 1.5, digits=2),
+    Budget(
+        "runs/s of one pipeline, of the bare loop's", "fan_out_ratio", 0.8, at_most=False, digits=2
+    ),
     Budget("start to first Pod, 5,000 finished runs present", "restart_5000", 2.5, "s"),
     Budget("RSS with 1,000 live runs", "live_rss", 130, "MiB"),
     Budget("import opstrand.client, CPU", "client_import_ms", 50, "ms"),

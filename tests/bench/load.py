@@ -39,13 +39,26 @@ class Sizes:
     chains: int = 15
     chains_at_once: int = 30
     bursts: int = 5
+    fan_out: int = 1000
+    fan_outs: int = 3
+    chain: int = 30
     live: int = 1000
     finished: tuple[int, ...] = (1000, 5000)
     restarts: int = 3
 
 
 QUICK = Sizes(
-    rounds=3, runs=100, latency_rounds=1, paced=20, chains=5, live=0, finished=(1000,), restarts=1
+    rounds=3,
+    runs=100,
+    latency_rounds=1,
+    paced=20,
+    chains=5,
+    fan_out=200,
+    fan_outs=1,
+    chain=10,
+    live=0,
+    finished=(1000,),
+    restarts=1,
 )
 
 
