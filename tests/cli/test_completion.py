@@ -112,6 +112,8 @@ def complete(shell: str, typed: str, folder: Path, tmp_path_factory: pytest.Temp
         ("opstrand run -f my-file.yaml -P lear\t5", "learning_rate=5"),
         ("opstrand run -f operation.yaml -P lear\t5", "learning_rate=5"),
         ("opstrand explain run.contai\t", "run.container"),
+        ("opstrand run my-f\t", "my-file.yaml"),
+        ("opstrand config set name\t", "namespace"),
         ("opstrand port-f\t", "port-forward"),
     ],
 )

@@ -25,7 +25,7 @@ Find = Callable[[click.Context, str], Iterable[str]]
 #: Seconds after which a cluster that does not answer completes nothing; and after which this
 #: process ends even if something keeps it from noticing.
 _PATIENCE, _MOST_PATIENCE = 2.0, 4.0
-_FILE = ("FILE", "[FILE]...")
+_FILE = ("FILE", "[FILE]", "[FILE]...", "FOLDER")
 
 
 class _Completed(click.ParamType[str]):
@@ -216,6 +216,17 @@ async def _open_and_ask(
         return await ask(cluster)
 
 
+def _find_sources(ctx: click.Context, _: str) -> Iterable[str]:
+    """Return the runs whose files `cp` may copy."""
+    return [f"{name}:" for name in _find_runs(ctx, "")]
+
+
+def _find_settings(_: click.Context, __: str) -> Iterable[str]:
+    from opstrand.cli.configuration import SETTINGS
+
+    return SETTINGS
+
+
 def _find_phases(_: click.Context, __: str) -> Iterable[str]:
     from opstrand.core.phase import Phase
 
@@ -272,10 +283,12 @@ _BY_NAME: dict[str, Find] = {
     "context": _find_contexts,
     "hub": _find_components,
     "field": _find_fields,
+    "setting": _find_settings,
 }
 #: The metavar of an option or argument -> what is completed.
 _BY_METAVAR: dict[str, Find] = {
     "PHASE": _find_phases,
+    "RUN:PATH": _find_sources,
     "NAME=VALUE": _find_params,
     "NAME[:TAG]": _find_components,
 }

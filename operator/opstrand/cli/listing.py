@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from opstrand.cli.errors import CliError
+from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target
 from opstrand.cli.output.console import say, show
 from opstrand.cli.output.format import duration_of, runs_table, show_objects
@@ -159,8 +159,8 @@ _OPTIONS = (
 )
 
 
-async def show_list(target: Target, listing: Listing, output: str) -> None:
-    """Print the list as it is now."""
+async def show_list(target: Target, listing: Listing, output: str) -> int:
+    """Print the list as it is now; return the exit code."""
     from opstrand.cli.runs import open_runs
 
     async with open_runs(target) as runs, runs.waiting():
@@ -177,6 +177,7 @@ async def show_list(target: Target, listing: Listing, output: str) -> None:
         show(text)
     elif not listing.only_names and output in _TABLES:
         say(listing.describe_none(target))
+    return ExitCode.SUCCEEDED
 
 
 async def _find_pipeline(runs: Runs, listing: Listing) -> Any:
@@ -202,10 +203,9 @@ def _keep_made(pipeline: Any, runs: Sequence[Any], listing: Listing) -> list[Any
     return [run for run in made if matches_labels(run, listing.wanted.labels)]
 
 
-async def watch_list(target: Target, listing: Listing, output: str) -> None:
-    """Show the list, and each change of it, until the user interrupts."""
-    from opstrand.cli.cluster.waiting import wait_bounded
-    from opstrand.cli.output.screen import watch_view
+async def watch_list(target: Target, listing: Listing, output: str) -> int:
+    """Show the list, and each change of it, until the user interrupts; return the exit code."""
+    from opstrand.cli.output.screen import show_view
     from opstrand.cli.runs import open_runs
 
     if output not in _TABLES:
@@ -223,7 +223,7 @@ async def watch_list(target: Target, listing: Listing, output: str) -> None:
         return listing.as_text(chosen, output) or listing.describe_none(target)
 
     async with open_runs(target) as runs:
-        await wait_bounded(watch_view(views(runs), draw), seconds=None)
+        return await show_view(views(runs), draw)
 
 
 def _parse_sort(text: str) -> tuple[Callable[[Body], Any], bool]:

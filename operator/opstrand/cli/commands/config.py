@@ -45,21 +45,21 @@ def view(output: str) -> None:
 
 
 @config.command("set", cls=COMMAND)
-@click.argument("name", metavar="NAME")
+@click.argument("setting", metavar="NAME")
 @click.argument("value", metavar="VALUE")
-def set_value(name: str, value: str) -> None:
+def set_value(setting: str, value: str) -> None:
     """Write a default into the file."""
-    check_name(name, "NAME")
+    check_name(setting, "NAME")
     if not value.strip() or len(value.splitlines()) != 1:
-        raise CliError("VALUE: expected one line", hint=f"opstrand config unset {name}")
-    file = write_settings({**read_settings(), name: value.strip()})
-    say(f"{name} is {value.strip()} from now on ({file})")
+        raise CliError("VALUE: expected one line", hint=f"opstrand config unset {setting}")
+    file = write_settings({**read_settings(), setting: value.strip()})
+    say(f"{setting} is {value.strip()} from now on ({file})")
 
 
 @config.command("unset", cls=COMMAND)
-@click.argument("name", metavar="NAME")
-def unset(name: str) -> None:
+@click.argument("setting", metavar="NAME")
+def unset(setting: str) -> None:
     """Remove a default from the file."""
-    check_name(name, "NAME")
-    left = {key: value for key, value in read_settings().items() if key != name}
-    say(f"{name} has no default any more ({write_settings(left)})")
+    check_name(setting, "NAME")
+    left = {key: value for key, value in read_settings().items() if key != setting}
+    say(f"{setting} has no default any more ({write_settings(left)})")

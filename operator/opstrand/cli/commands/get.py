@@ -48,8 +48,7 @@ def get(
     if not runs:
         if explain:
             raise CliError("--explain is about one run", hint="opstrand get RUN --explain")
-        execute((watch_list if watch else show_list)(target, listing, output))
-        return ExitCode.SUCCEEDED
+        return execute((watch_list if watch else show_list)(target, listing, output))
     if watch and (explain or output not in _TABLES):
         raise CliError("-w shows a view that changes: leave out -o and --explain")
     if watch:
@@ -127,10 +126,9 @@ async def _find_component(runs: Runs, body: Any) -> Any:
 
 async def _watch(target: Target, listing: Listing, names: tuple[str, ...], output: str) -> int:
     from opstrand.cli.bulk import find_all
-    from opstrand.cli.cluster.waiting import wait_bounded
     from opstrand.cli.output.describe import describe_run
     from opstrand.cli.output.progress import exit_code, worst_of
-    from opstrand.cli.output.screen import watch_view
+    from opstrand.cli.output.screen import show_view
     from opstrand.cli.runs import open_runs
     from opstrand.core.phase import parse_phase
 
@@ -160,5 +158,6 @@ async def _watch(target: Target, listing: Listing, names: tuple[str, ...], outpu
         if not pairs:
             return worst
         uids = [str(body["metadata"]["uid"]) for _, body in pairs]
-        await wait_bounded(watch_view(views(runs, uids), draw, is_last=is_last), seconds=None)
+        if code := await show_view(views(runs, uids), draw, is_last=is_last):
+            return code
     return max(worst, worst_of([exit_code(body) for body in last]))

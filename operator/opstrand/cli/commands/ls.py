@@ -12,10 +12,10 @@ from opstrand.cli.options import Target, local_or_cluster_options, output_option
 @listing_options
 @watch_option
 @output_option("table", "wide", "json", "yaml", "name", "jsonpath=")
-def ls(target: Target, listing: Listing, watch: bool, output: str) -> None:
+def ls(target: Target, listing: Listing, watch: bool, output: str) -> int:
     """List runs.
 
     The newest come first. The runs that a pipeline made are left out; CHILDREN counts those of them
     that have ended.
     """
-    execute((watch_list if watch else show_list)(target, listing, output))
+    return execute((watch_list if watch else show_list)(target, listing, output))
