@@ -205,8 +205,8 @@ def _keep_made(pipeline: Any, runs: Sequence[Any], listing: Listing) -> list[Any
 
 async def watch_list(target: Target, listing: Listing, output: str) -> int:
     """Show the list, and each change of it, until the user interrupts; return the exit code."""
-    from opstrand.cli.output.screen import show_view
     from opstrand.cli.runs import open_runs
+    from opstrand.cli.watching import show_view
 
     if output not in _TABLES:
         raise CliError(f"-w shows a table that changes: leave out -o {output}")

@@ -128,8 +128,8 @@ async def _watch(target: Target, listing: Listing, names: tuple[str, ...], outpu
     from opstrand.cli.bulk import find_all
     from opstrand.cli.output.describe import describe_run
     from opstrand.cli.output.progress import exit_code, worst_of
-    from opstrand.cli.output.screen import show_view
     from opstrand.cli.runs import open_runs
+    from opstrand.cli.watching import show_view
     from opstrand.core.phase import parse_phase
 
     last: list[Any] = []

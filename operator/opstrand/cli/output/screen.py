@@ -12,8 +12,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
-from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
-from opstrand.cli.errors import ExitCode
 from opstrand.cli.output.console import is_live, show, show_frame
 
 View = TypeVar("View")
@@ -22,21 +20,7 @@ View = TypeVar("View")
 _OFTEN, _SELDOM = 0.2, 1.0
 
 
-async def show_view(
-    views: AsyncIterator[View],
-    draw: Callable[[View], str],
-    *,
-    is_last: Callable[[View], bool] = lambda view: False,
-) -> ExitCode:
-    """Show every view until one is the last, or until the user interrupts; return the exit code."""
-    try:
-        await wait_bounded(_watch(views, draw, is_last), seconds=None)
-    except Interrupted as error:
-        return error.code
-    return ExitCode.SUCCEEDED
-
-
-async def _watch(
+async def watch_view(
     views: AsyncIterator[View], draw: Callable[[View], str], is_last: Callable[[View], bool]
 ) -> None:
     """Show every view as text, until one is the last.
