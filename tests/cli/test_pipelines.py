@@ -17,6 +17,7 @@ from tests.support.builders import JOB, RUN, Letters, child_of, parent_of, pipel
 
 from opstrand.cli.output.describe import describe_run
 from opstrand.cli.output.pipelines.family import read_family
+from opstrand.core.names import run_uuid
 
 OPERATIONS = [
     {"name": "prep", "component": {"run": RUN}},
@@ -78,7 +79,11 @@ def flow(**status: Any) -> list[dict[str, Any]]:
         )
         for index in range(2)
     ]
-    tune["status"]["best"] = {"name": runs[1]["metadata"]["name"], "value": 0.25}
+    tune["status"]["best"] = {
+        "name": runs[1]["metadata"]["name"],
+        "uuid": run_uuid(runs[1]["metadata"]["uid"]),
+        "value": 0.25,
+    }
     prep = child_of(parent, "prep", "Succeeded", duration=3)
     return [parent, prep, tune, *runs]
 
@@ -275,3 +280,36 @@ def test_the_newest_run_and_what_rm_chooses_are_no_runs_of_a_pipeline(
     assert cli("get", "--local", "@latest", "-o", "name").out.endswith("/flow\n")
     assert cli("rm", "--local", "-y", "--completed").stderr == "flow: deleted\n"
     assert list((tmp_path / "runs" / "default").iterdir()) == []
+
+
+def test_lineage_knows_the_edges_of_a_pipeline(cli: Cli, keep: Keep) -> None:
+    runs = flow()
+    edge = {"uuid": run_uuid(runs[1]["metadata"]["uid"]), "name": "prep", "kind": "dag"}
+    train = child_of(runs[0], "train", "Failed", upstream=[{**edge, "values": {"p": "outputs.x"}}])
+    keep(*runs, train)
+    prep, tune, name = (one["metadata"]["name"] for one in (runs[1], runs[2], train))
+    assert cli("lineage", "--local", "flow/prep").out.splitlines() == [
+        f"{prep} (Succeeded)",
+        f"|-> {name} (Failed)  p = outputs.x  [dag]",
+        f"`-> {tune} (Succeeded)  [dag]",
+    ]
+    links = json.loads(cli("lineage", "--local", tune, "--up", "-o", "json").out)["edges"]
+    assert [(link["kind"], link["values"]) for link in links] == [("dag", {})]
+    assert "[dag]" in cli("lineage", "--local", tune, "-o", "dot").out
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("--stage", "graph"), "only a pipeline (run.kind: dag) has a graph; this is a job"),
+        (("-o", "dot"), "-o dot draws a graph"),
+        (("--stage", "plan", "-o", "mermaid"), "-o mermaid draws a graph"),
+    ],
+)
+def test_what_has_no_graph_is_refused(
+    cli: Cli, tmp_path: Path, words: tuple[str, ...], error: str
+) -> None:
+    (tmp_path / "job.yaml").write_text(json.dumps({"kind": "component", "run": RUN}))
+    ran = cli("render", "-f", "job.yaml", *words)
+    assert ran.code == 2
+    assert error in ran.errors[0]

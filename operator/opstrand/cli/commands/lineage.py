@@ -29,10 +29,17 @@ from opstrand.core.names import run_uuid
 )
 @output_option("text", "json", "dot")
 def lineage(target: Target, run: str, up: bool, down: bool, depth: int, output: str) -> None:
-    """Show which runs a run took values from, and which from it."""
+    """Show which runs a run took values from, and which from it.
+
+    Between the runs of a pipeline it shows the dependencies too, as [dag].
+    """
+    # Imported here, so that completion does not wait for the engine.
+    from opstrand.cli.output.pipelines.links import list_dependencies
+
     body, runs = execute(_fetch(target, run))
     uuid = run_uuid(body["metadata"]["uid"])
-    graph = Graph.of(runs).around(uuid, up=up or not down, down=down or not up, depth=depth)
+    whole = Graph.of(runs, list_dependencies(body, runs))
+    graph = whole.around(uuid, up=up or not down, down=down or not up, depth=depth)
     match output:
         case "json":
             show(as_json(graph.as_dict(uuid)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from opstrand.cli.command import command
+from opstrand.cli.errors import CliError
 from opstrand.cli.files.given import Given, given_options
 from opstrand.cli.options import check_project, connections_option, output_option
 from opstrand.cli.output.console import say, show, show_bytes
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
     from opstrand.cli.files.submission import Submission
 
 
+#: Outputs that only a graph has.
+_DRAWN = ("dot", "mermaid")
+
+
 @command
 @given_options
 @click.option(
     "--stage",
-    type=click.Choice(["operation", "compiled", "inputs", "plan", "pod"]),
+    type=click.Choice(["operation", "compiled", "graph", "inputs", "plan", "pod"]),
     default="pod",
     show_default=True,
     help="How far.",
@@ -51,7 +56,7 @@ if TYPE_CHECKING:
     help="Namespace, which is the project.",
 )
 @connections_option
-@output_option("yaml", "json")
+@output_option("yaml", "json", "dot", "mermaid")
 def render(
     given: Given,
     stage: str,
@@ -67,8 +72,11 @@ def render(
     FILE is the same as -f FILE, and an image with its command may stand there, as in `run`.
     `--stage inputs` is what get_inputs() returns in the run; `--stage plan -o json` prints the
     plan's canonical bytes, whose SHA-256 (without the last newline) is the Pod's annotation
-    opstrand.dev/plan-digest.
+    opstrand.dev/plan-digest. `--stage graph` is that of a pipeline, with -o dot for Graphviz or
+    -o mermaid too.
     """
+    if output in _DRAWN and stage != "graph":
+        raise CliError(f"-o {output} draws a graph", hint="Add --stage graph.")
     # Imported here, so that completion does not wait for the engine.
     from opstrand.cli.checking.rendering import (
         Rendering,
@@ -88,7 +96,7 @@ def render(
     known = read_upstreams([body for file in upstreams for body in read_objects(file)], settings)
     catalog = read_connections(connections)
     with Sandbox() as sandbox:
-        complete = stage not in ("operation", "compiled")
+        complete = stage not in ("operation", "compiled", "graph")
         verdict = validate_submission(
             submission,
             evaluate=sandbox.for_one_run(),
@@ -103,7 +111,7 @@ def render(
         body = fix_identity(operation, project=check_project(project), uid=uid)
         # The engine sees what the cluster stores; the user sees what the file says.
         rendering = Rendering(
-            body if stage == "compiled" else as_stored(body),
+            body if stage in ("compiled", "graph") else as_stored(body),
             settings,
             known,
             metered(sandbox.for_one_run()),
@@ -123,7 +131,9 @@ def _show(
         value = operation if stage is _operation else stage(rendering)
     except SpecError as error:
         raise submission.place(error) from None
-    if stage is _plan and output == "json":
+    if output in _DRAWN:
+        show(_draw(value, output))
+    elif stage is _plan and output == "json":
         show_bytes(rendering.attempt.plan.as_json() + b"\n")
     elif isinstance(value, list):
         show(
@@ -147,11 +157,37 @@ def _compiled(rendering: Rendering) -> Any:
     return rendering.prepared.compiled.as_dict()
 
 
+def _graph(rendering: Rendering) -> Any:
+    from opstrand.cli.output.compiling import compile_body
+    from opstrand.cli.output.pipelines.graph import read_graph_of
+
+    return read_graph_of(compile_body(rendering.body))
+
+
+def _draw(graph: Any, output: str) -> str:
+    from opstrand.cli.output.pipelines.graph import as_dot, as_mermaid
+
+    return as_dot(graph) if output == "dot" else as_mermaid(graph)
+
+
 def _inputs(rendering: Rendering) -> Any:
     return dict(rendering.resolved.inputs)
 
 
+def _require_pod(rendering: Rendering) -> None:
+    compiled = rendering.prepared.compiled
+    kind = "matrix" if compiled is not None and compiled.matrix is not None else None
+    kind = compiled.kind if compiled is not None and compiled.kind == "dag" and not kind else kind
+    if kind is not None:
+        hint = " or --stage graph" if kind == "dag" else ""
+        raise CliError(
+            f"a {kind} has no Pod: it makes runs, which have one each",
+            hint=f"Use --stage compiled{hint}.",
+        )
+
+
 def _plan(rendering: Rendering) -> Any:
+    _require_pod(rendering)
     return rendering.attempt.plan.as_dict()
 
 
@@ -160,6 +196,7 @@ def _pod(rendering: Rendering) -> Any:
 
     The ConfigMap of init files that are too long for an env variable comes before them.
     """
+    _require_pod(rendering)
     manifests = rendering.attempt.manifests
     return manifests[0] if len(manifests) == 1 else manifests
 
@@ -167,6 +204,7 @@ def _pod(rendering: Rendering) -> Any:
 _STAGES: dict[str, _Stage] = {
     "operation": _operation,
     "compiled": _compiled,
+    "graph": _graph,
     "inputs": _inputs,
     "plan": _plan,
     "pod": _pod,

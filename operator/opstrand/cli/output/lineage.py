@@ -39,7 +39,11 @@ class Graph:
     links: tuple[Link, ...]
 
     @classmethod
-    def of(cls, runs: Sequence[Body]) -> Graph:
+    def of(cls, runs: Sequence[Body], dependencies: Sequence[Link] = ()) -> Graph:
+        """Return the graph of the edges that the runs recorded, and of these others.
+
+        Of two runs that have an edge with values, another one without says nothing.
+        """
         names, phases, links = {}, {}, []
         for run in runs:
             uuid = run_uuid(run["metadata"]["uid"])
@@ -54,6 +58,8 @@ class Graph:
                         tuple((edge.get("values") or {}).items()),
                     )
                 )
+        recorded = {(link.upstream, link.downstream) for link in links}
+        links += [one for one in dependencies if (one.upstream, one.downstream) not in recorded]
         return cls(names, phases, tuple(links))
 
     def around(self, uuid: str, *, up: bool, down: bool, depth: int) -> Graph:
@@ -105,7 +111,7 @@ class Graph:
         nodes = [f"  {_quote(one)} [label={_quote(self._label(one))}];" for one in self.names]
         edges = [
             f"  {_quote(link.upstream)} -> {_quote(link.downstream)} "
-            f"[label={_quote(_values(link))}];"
+            f"[label={_quote(_describe(link))}];"
             for link in self.links
         ]
         return "\n".join(
@@ -134,12 +140,11 @@ class Graph:
             other = link.upstream if upwards else link.downstream
             further = branches.get(other, [])
             again = "  (see above)" if further and other in shown else ""
-            kind = "" if link.kind == "run" else f"  [{link.kind}]"
             branch = (
-                f"{indent}{'`' if is_last else '|'}{'<-' if upwards else '->'} "
-                f"{self._label(other)}  {_values(link)}"
+                f"{indent}{'`' if is_last else '|'}{'<-' if upwards else '->'} {self._label(other)}"
             )
-            yield f"{branch}{kind}{again}".rstrip()
+            told = f"  {described}" if (described := _describe(link)) else ""
+            yield f"{branch}{told}{again}"
             if not again:
                 todo += _pile(further, indent + ("   " if is_last else "|  "))
             shown.add(other)
@@ -163,8 +168,10 @@ def find_downstream(body: Body, runs: Sequence[Body]) -> list[Body]:
     ]
 
 
-def _values(link: Link) -> str:
-    return inline(", ".join(f"{name} = {asked}" for name, asked in link.values))
+def _describe(link: Link) -> str:
+    """Return what went along a link, and its kind if it is none of a plain ref."""
+    values = inline(", ".join(f"{name} = {asked}" for name, asked in link.values))
+    return "  ".join(filter(None, (values, "" if link.kind == "run" else f"[{link.kind}]")))
 
 
 def _quote(text: str) -> str:

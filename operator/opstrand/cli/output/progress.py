@@ -75,12 +75,14 @@ class Reporter:
         is_trouble = _is_trouble(status, phase)
         # Of trouble the message counts too: once one missing object is there, it names the next.
         seen = (phase.value, reason, str(status["message"]) if is_trouble else "")
-        if seen == self._reported or phase.is_final:
+        if phase.is_final:
             return
-        self._reported = seen
         name = body["metadata"]["name"]
         count = f", {done}" if (done := count_children(body)) else ""
         self._live.update(f"{name}: {_state(status, phase, _SHORT)}{count}")
+        if seen == self._reported:
+            return
+        self._reported = seen
         if self._every_change or is_trouble:
             self._live.clear()
             say(f"{name}: {_state(status, phase, _WHOLE)}")

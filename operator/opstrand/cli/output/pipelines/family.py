@@ -93,6 +93,10 @@ class Family:
         inner = (one.family for one in self.members if one.family is not None)
         return len(self.members) + sum(map(len, inner))
 
+    @property
+    def is_matrix(self) -> bool:
+        return read_status(self.pipeline).get("kind") == "matrix"
+
     def find(self, op: str) -> Member | None:
         """Return the run of an operation or index, or the run of this name."""
         return next((one for one in self.members if op in (one.op, one.name)), None)
@@ -130,7 +134,7 @@ def _read(pipeline: Body, made: Mapping[str, Mapping[str, Body]], depth: int) ->
     children, ready = _settle(pipeline, graph, children, found)
     explanations = _Explanations(pipeline, graph, children, frozenset(ready), found)
     params = [] if is_dag or compiled is None else matrix_names(compiled.matrix)
-    best = _read_best(pipeline)
+    best = (read_status(pipeline).get("best") or {}).get("name")
     members = tuple(
         Member(
             op,
@@ -147,11 +151,6 @@ def _read(pipeline: Body, made: Mapping[str, Mapping[str, Body]], depth: int) ->
         for at, (name, op) in enumerate(keys.items())
     )
     return Family(pipeline, members, graph)
-
-
-def _read_best(pipeline: Body) -> str:
-    best = dict(read_status(pipeline)).get("best")
-    return str(best.get("name") or "") if isinstance(best, Mapping) else ""
 
 
 def _compile(pipeline: Body) -> CompiledOperation | None:

@@ -46,15 +46,17 @@ def describe_family(family: Family, *, whole: bool = False) -> str:
     if not family.members:
         return ""
     folds = not whole and len(family) > _MANY
-    title = "runs" if family.graph is None else "operations"
-    table = as_table(_HEADS, _iter_rows(family, "  ", folds), phase_styles(), spare=("RUN",))
+    title = "runs" if family.is_matrix else "operations"
+    heads = ("  INDEX" if family.is_matrix else _HEADS[0], *_HEADS[1:])
+    table = as_table(heads, _iter_rows(family, "  ", folds), phase_styles(), spare=("RUN",))
     return f"{title}: {count_phases(family)}\n{table}"
 
 
 def count_phases(family: Family) -> str:
     """Return how many runs are in each phase, the ended ones first: `2 Succeeded, 1 Failed`."""
     counts = Counter(member.phase for member in family.members)
-    order = [phase.value for phase in reversed(Phase)] + [WORDS[ABSENT]]
+    order = [phase.value for phase in sorted(Phase, key=lambda one: not one.is_final)]
+    order.append(WORDS[ABSENT])
     return ", ".join(f"{counts[word]} {word}" for word in order if counts[word])
 
 
@@ -128,8 +130,7 @@ def _iter_words(member: Member, pipeline: Body) -> Iterator[str]:
 
 def read_metric(pipeline: Body) -> str:
     """Return the name of the metric of a matrix; empty if it has none."""
-    search = dict(read_status(pipeline)).get("search")
-    return str(search.get("metric") or "") if isinstance(search, dict) else ""
+    return str((read_status(pipeline).get("search") or {}).get("metric") or "")
 
 
 def _show(value: Any) -> str:
@@ -138,8 +139,8 @@ def _show(value: Any) -> str:
 
 def describe_best(pipeline: Body) -> str:
     """Return the best run of a matrix and its metric; empty if there is none yet."""
-    best = dict(read_status(pipeline)).get("best")
-    if not isinstance(best, dict) or not best.get("name"):
+    best = read_status(pipeline).get("best")
+    if not best:
         return ""
     metric = read_metric(pipeline)
     return inline(f"{best['name']}" + (f" with {metric} {best.get('value')}" if metric else ""))
