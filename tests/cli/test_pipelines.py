@@ -150,7 +150,7 @@ def test_five_hundred_runs_stay_readable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("states", "op", "told"),
+    ("states", "op", "note"),
     [
         (".....", "prep", "next; the operator runs as many at once as its settings allow"),
         ("r....", "train", "waits for prep (Running)"),
@@ -165,12 +165,12 @@ def test_five_hundred_runs_stay_readable() -> None:
     ],
 )
 def test_get_says_which_upstream_or_limit_an_operation_waits_for(
-    states: str, op: str, told: str
+    states: str, op: str, note: str
 ) -> None:
     parent = parent_of("flow", states, pipeline(*OPERATIONS))
     member = read_family(parent, []).find(op)
     assert member is not None
-    assert member.note == told
+    assert member.note == note
 
 
 def test_an_operation_whose_turn_it_is_waits_for_a_place() -> None:

@@ -134,8 +134,8 @@ async def test_the_tree_and_the_lists_follow_a_pipeline_to_its_stop(
     one = await child(kube, flow, "one")
     await begin(kube, one)
     await wait_for(kube, namespace, "flow", in_phase("Running"), 60)
-    told = (await cli("get", "flow")).out
-    lines = {line.split()[1]: line for line in told.splitlines() if "─" in line}
+    shown = (await cli("get", "flow")).out
+    lines = {line.split()[1]: line for line in shown.splitlines() if "─" in line}
     assert "Running" in lines["one"]
     assert "waits for a place: 1 of 1 run (concurrency)" in lines["two"]
     assert "waits for one (Running)" in lines["last"]
@@ -154,5 +154,5 @@ async def test_the_tree_and_the_lists_follow_a_pipeline_to_its_stop(
     await mark(kube, pod, ended(143, STARTED, reason="DeadlineExceeded"))
     assert (await watched).code == 3
     assert (await cli("wait", "flow/one")).code == 3
-    told = (await cli("get", "flow")).out
-    assert told.count("not run, or its run is gone: the pipeline was stopped") == 2
+    shown = (await cli("get", "flow")).out
+    assert shown.count("not run, or its run is gone: the pipeline was stopped") == 2

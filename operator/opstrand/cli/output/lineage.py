@@ -143,8 +143,8 @@ class Graph:
             branch = (
                 f"{indent}{'`' if is_last else '|'}{'<-' if upwards else '->'} {self._label(other)}"
             )
-            told = f"  {described}" if (described := _describe(link)) else ""
-            yield f"{branch}{told}{again}"
+            words = f"  {described}" if (described := _describe(link)) else ""
+            yield f"{branch}{words}{again}"
             if not again:
                 todo += _pile(further, indent + ("   " if is_last else "|  "))
             shown.add(other)

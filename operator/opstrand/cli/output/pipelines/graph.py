@@ -132,8 +132,8 @@ def _dot_level(graph: Mapping[str, Any], above: str, indent: str) -> Iterator[st
         yield f"{indent}}}"
     for edge in graph["edges"]:
         ends = [_quoted(f"{above}{edge[end]}") for end in ("upstream", "downstream")]
-        told = _edge_label(edge)
-        label = f" [label={_quoted(told)}]" if told else ""
+        words = _edge_label(edge)
+        label = f" [label={_quoted(words)}]" if words else ""
         yield f"{indent}{' -> '.join(ends)}{label};"
 
 
@@ -161,8 +161,8 @@ def _mermaid_level(graph: Mapping[str, Any], above: str, indent: str) -> Iterato
         yield from _mermaid_level(operation, f"{own}_", f"{indent}  ")
         yield f"{indent}end"
     for edge in graph["edges"]:
-        told = _escape(_edge_label(edge))
-        arrow = f'-->|"{told}"|' if told else "-->"
+        words = _escape(_edge_label(edge))
+        arrow = f'-->|"{words}"|' if words else "-->"
         yield f"{indent}{ids[edge['upstream']]} {arrow} {ids[edge['downstream']]}"
 
 
