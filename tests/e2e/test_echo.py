@@ -53,7 +53,8 @@ async def test_every_message_through_both_programs_by_kubectl(
             body = await succeed(kube, namespace, f"{program}-{label}")
             assert main_log(namespace, body) == printed(message), f"{program}-{label}"
     shown = kubectl("-n", namespace, "get", "operations").stdout.splitlines()
-    assert shown[0].split()[:6] == ["NAME", "KIND", "PHASE", "REASON", "STARTED", "DURATION"]
+    columns = ["NAME", "KIND", "PHASE", "REASON", "CHILDREN", "STARTED", "DURATION"]
+    assert shown[0].split()[:7] == columns
     assert shown[1].split()[1:4] == ["job", "Succeeded", "Succeeded"]
 
 
