@@ -161,7 +161,7 @@ REASONS: dict[str, str] = {
     ),
     "DeadlineExceeded": "Raise `termination.timeout`, or do less.",
     "ChildFailed": "Fix the operations that the message names; `opstrand get RUN` shows them all.",
-    "ChildDeleted": "The run was deleted from outside; run the pipeline again to have it.",
+    "ChildRefused": "Fix the part of the operation that the message names.",
     "PipelineGone": "Its pipeline is gone or has ended; run the pipeline again.",
     "Stopped": "It was stopped on request.",
     "Skipped": "It was skipped on request.",

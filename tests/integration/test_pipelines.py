@@ -180,6 +180,28 @@ async def test_a_failing_branch_and_every_trigger(kube: KubeApi, namespace: str)
     }
 
 
+async def test_a_pipeline_and_its_runs_may_be_large(kube: KubeApi, namespace: str) -> None:
+    """A large file is read in a worker, once for the pipeline and once for each run."""
+    bulk = {"runPatch": {"container": {"env": [{"name": "BULK", "value": "x" * 40_000}]}}}
+    large = op("large", test={"outputs": '{"x": 3}', "until": "Running"})
+    last = op("last", params=reading("ops.large", x="outputs.x"), trigger="all_done")
+    operations = ({**large, **bulk}, {**last, **bulk}, op("never", "last", trigger="all_failed"))
+    body = await run_to_the_end(kube, namespace, pipeline("bulky", *operations))
+    assert body["status"]["phase"] == "Succeeded", body["status"]
+    assert body["status"]["children"]["states"] == "ssu"
+    children = await children_of(kube, namespace, body)
+    assert children["last"]["status"]["inputs"] == {"x": 3}
+
+
+async def test_a_run_that_the_api_server_refuses_ends_the_pipeline(
+    kube: KubeApi, namespace: str
+) -> None:
+    refused = op("a", description="x" * 5000)
+    body = await run_to_the_end(kube, namespace, pipeline("refused", refused))
+    assert (body["status"]["phase"], body["status"]["reason"]) == ("Failed", "ChildRefused")
+    assert "spec.description: Too long" in body["status"]["message"]
+
+
 async def test_an_event_starts_an_operation_and_a_metric_stops_the_rest(
     kube: KubeApi, namespace: str
 ) -> None:

@@ -42,10 +42,9 @@ ASKED_BY_USER = {
 PIPELINE = f"{GROUP}/pipeline"
 CONTROLLER = f"{GROUP}/controller"
 OP = f"{GROUP}/op"
-#: Annotations of such a run: how many pipelines are above it, the digest of the spec with which it
-#: was created, and the statuses of the operations that it refers to and that have no run.
+#: Annotations of such a run: how many pipelines are above it, and the statuses of the operations
+#: that it refers to and that have no run.
 DEPTH = f"{GROUP}/depth"
-SPEC_DIGEST = f"{GROUP}/spec-digest"
 WITHOUT_RUN = f"{GROUP}/without-run"
 #: Annotation of a run of a matrix: its index.
 ITERATION = f"{GROUP}/iteration"

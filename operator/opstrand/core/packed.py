@@ -53,7 +53,7 @@ _LABELS = (
     *(names.PIPELINE, names.CONTROLLER, names.OP),
 )
 #: What a pipeline notes on its children.
-_ANNOTATIONS = (names.DEPTH, names.SPEC_DIGEST, names.WITHOUT_RUN, names.ITERATION)
+_ANNOTATIONS = (names.DEPTH, names.WITHOUT_RUN, names.ITERATION)
 #: The most characters of a text that stays in a head.
 _SHORT = 256
 

@@ -7,7 +7,7 @@ operator, or the ReplicaSet controller for a service.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opstrand.core.lifecycle.actions import Refusal
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
@@ -62,6 +62,14 @@ def interpret_refusal(refusal: Refusal) -> Verdict | None:
             return Verdict(Phase.STOPPED, "NamespaceTerminating", refusal.message)
         case "forbidden":
             return interpret_forbidden(refusal.message)
+
+
+def interpret_child_refusal(refusal: Refusal) -> Verdict | None:
+    """Do the same for a refused run of a pipeline: what was refused is no Pod."""
+    verdict = interpret_refusal(refusal)
+    if verdict is None or verdict.reason != "PodRefused":
+        return verdict
+    return replace(verdict, reason="ChildRefused")
 
 
 def interpret_forbidden(server_message: str) -> Verdict | None:

@@ -106,7 +106,7 @@ def render_child(
                 names.CONTROLLER: find_outermost(parent),
                 names.OP: names.slug(str(key), 63),
             },
-            "annotations": {**annotations, names.SPEC_DIGEST: spec_digest(stored)},
+            "annotations": annotations,
             "ownerReferences": [names.owner_reference(parent)],
         },
         "spec": stored,

@@ -19,7 +19,7 @@ from typing import Any
 
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.actions import Action, Claim, Create, Refusal
-from opstrand.core.lifecycle.admission import Verdict, interpret_refusal
+from opstrand.core.lifecycle.admission import Verdict, interpret_child_refusal
 from opstrand.core.lifecycle.asks import Ask, Children, Get, Known, Pipeline
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, end
@@ -73,29 +73,33 @@ class DagRuntime:
         assert compiled is not None
         plan = _plan(snapshot, prepared, resolved)
         outline = read_outline(compiled, snapshot.body)
-        # Refuse what no child could be made for before the first one is made.
-        render_child(snapshot.body, outline.graph.ops[0].name, {})
         children = letters.Children(ABSENT * len(outline.names), concurrency=_read_limit(plan))
-        facts: dict[str, Any] = {"children": children.as_dict()}
-        run = {
-            "environment": plan.environment,
-            "connections": list(plan.connections),
-            "volumes": list(plan.volumes),
-        }
-        cache = plan.extra.get("cache")
-        inherited = hand_down(
-            {
-                "cache": cache,
-                "termination": plan.termination,
-                "plugins": plan.plugins,
-                "queue": plan.queue,
-                "run": run,
-            }
+        inherited = _find_inherited(plan)
+        first = progress(
+            outline.graph,
+            children,
+            {},
+            concurrency=children.concurrency or snapshot.settings.pipeline_concurrency,
+            most=_MOST_CREATED,
+        ).start
+        specs = outline.read_specs(first)
+        creates = tuple(
+            Create(render_child(snapshot.body, outline.graph.ops[at].name, specs[at], inherited))
+            for at in first
         )
-        if inherited:
-            facts["inherited"] = inherited
-        facts["startedAt"] = snapshot.status.get("startedAt") or snapshot.stamp
-        return Frozen(plan, facts, requeue_after=0.0, phase=Phase.RUNNING, reason="PipelineRunning")
+        facts: dict[str, Any] = {
+            "children": {**children.as_dict(), "at": snapshot.stamp},
+            "startedAt": snapshot.status.get("startedAt") or snapshot.stamp,
+            **({"inherited": inherited} if inherited else {}),
+        }
+        return Frozen(
+            plan,
+            facts,
+            creates,
+            requeue_after=0.0 if len(first) == _MOST_CREATED else _INTERVAL,
+            phase=Phase.RUNNING,
+            reason="PipelineRunning",
+        )
 
     def asks(self, snapshot: Snapshot) -> tuple[Ask, ...]:
         if snapshot.phase.is_final:
@@ -126,7 +130,7 @@ class DagRuntime:
         return NOTHING
 
     def refused(self, snapshot: Snapshot, refusal: Refusal) -> Decision | None:
-        verdict = interpret_refusal(refusal)
+        verdict = interpret_child_refusal(refusal)
         return None if verdict is None else self.end_early(snapshot, verdict)
 
     def end_early(self, snapshot: Snapshot, verdict: Verdict) -> Decision:
@@ -153,6 +157,17 @@ def _plan(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Plan:
         store_path=store_path(catalog),
         evaluate=snapshot.evaluate,
     )
+
+
+def _find_inherited(plan: Plan) -> dict[str, Any]:
+    """Return what the children inherit, rendered with the pipeline's own values."""
+    run = {
+        "environment": plan.environment,
+        "connections": list(plan.connections),
+        "volumes": list(plan.volumes),
+    }
+    own = {"termination": plan.termination, "plugins": plan.plugins, "queue": plan.queue}
+    return hand_down({**own, "cache": plan.extra.get("cache"), "run": run})
 
 
 def _read_limit(plan: Plan) -> int | None:

@@ -14,7 +14,7 @@ from typing import Any
 from opstrand.core.compiling.matrix import fill_scope, make_operation, render_matrix
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.actions import Claim, Create, Refusal
-from opstrand.core.lifecycle.admission import Verdict, interpret_refusal, refuse
+from opstrand.core.lifecycle.admission import Verdict, interpret_child_refusal, refuse
 from opstrand.core.lifecycle.asks import Ask
 from opstrand.core.lifecycle.conditions import SPACE_EXHAUSTED, set_condition
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
@@ -92,7 +92,7 @@ class MatrixRuntime:
         return NOTHING
 
     def refused(self, snapshot: Snapshot, refusal: Refusal) -> Decision | None:
-        verdict = interpret_refusal(refusal)
+        verdict = interpret_child_refusal(refusal)
         return None if verdict is None else self.end_early(snapshot, verdict)
 
     def end_early(self, snapshot: Snapshot, verdict: Verdict) -> Decision:

@@ -93,8 +93,6 @@ def running(*operations: Any, **more: Any) -> Cluster:
     """Return a pipeline after its freeze and its first step."""
     cluster = Cluster(pipeline(*operations, **more))
     cluster.step()
-    assert not cluster.children
-    cluster.step()
     assert cluster.status["phase"] == "Running", cluster.status
     return cluster
 
@@ -112,8 +110,8 @@ def test_the_freeze_records_the_children_and_what_they_inherit() -> None:
     decision = decide(see(made))
     assert decision.status is not None
     assert decision.freeze
-    assert not decision.actions
-    assert decision.requeue_after == 0.0
+    assert list_actions(decision) == ["Create Operation"]
+    assert decision.status["phase"] == "Running"
     assert decision.status["kind"] == "dag"
     assert decision.status["children"] == {
         "total": 4,
@@ -124,6 +122,7 @@ def test_the_freeze_records_the_children_and_what_they_inherit() -> None:
         "failed": 0,
         "running": 0,
         "failures": [],
+        "at": "2026-01-01T12:00:00.000000Z",
     }
     assert decision.status["inherited"] == {
         "termination": {"maxRetries": 1},
@@ -205,6 +204,7 @@ def test_a_write_must_not_undo_a_newer_one() -> None:
 
 def test_no_more_than_fifty_are_created_at_once() -> None:
     cluster = running(*(op(f"op{n}") for n in range(120)))
+    assert cluster.status["phase"] == "Running"
     assert len(cluster.children) == 50
     assert cluster.step().requeue_after == 0.0
     assert len(cluster.children) == 100
@@ -364,6 +364,15 @@ def test_a_child_whose_name_is_taken_ends_the_pipeline_and_what_runs() -> None:
     cluster.step()
     assert (cluster.status["phase"], cluster.status["reason"]) == ("Failed", "NameConflict")
     assert cluster.status["message"] == TAKEN.message
+
+
+def test_a_child_that_is_refused_is_not_called_a_pod() -> None:
+    cluster = running(op("a"))
+    invalid = Refusal("invalid", "spec.description: Too long")
+    refused = decide_refusal(see(cluster.parent, children=cluster.children.values()), invalid)
+    assert refused is not None
+    assert refused.status is not None
+    assert (refused.status["phase"], refused.status["reason"]) == ("Stopping", "ChildRefused")
 
 
 def test_a_quota_is_waited_for() -> None:
