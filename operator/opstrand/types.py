@@ -182,7 +182,6 @@ class Condition(TypedDict, total=False):
     reason: str
     message: str
     lastTransitionTime: str
-    observedGeneration: int
 
 
 class DeploymentStatus(TypedDict, total=False):

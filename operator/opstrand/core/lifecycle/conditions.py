@@ -31,11 +31,11 @@ def set_condition(
     reason: str,
     message: str = "",
     now: str,
-    generation: int,
 ) -> list[Condition]:
     """Return the conditions with the one of this type set.
 
-    `status` None is "Unknown". `now` is RFC 3339; the input is not changed.
+    `status` None is "Unknown". `now` is RFC 3339; the input is not changed. The generation that it
+    is about is said once, by the status: kubectl and others read it there if a condition has none.
     """
     text = "Unknown" if status is None else str(status)
     before = next((one for one in conditions if one["type"] == kind), None)
@@ -46,7 +46,6 @@ def set_condition(
         "reason": reason,
         "message": shorten(message, MESSAGE),
         "lastTransitionTime": since,
-        "observedGeneration": generation,
     }
     if before is None:
         return [*conditions, condition]

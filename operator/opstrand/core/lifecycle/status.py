@@ -60,7 +60,6 @@ def advance(
             reason=reason or phase.value,
             message=message,
             now=now,
-            generation=generation,
         )
     return after
 

@@ -186,7 +186,6 @@ def _note_exhausted(snapshot: Snapshot, found: Suggestions) -> list[Condition]:
         reason=SPACE_EXHAUSTED,
         message=f"{found.missing} runs less than asked for: its spaces have no more values",
         now=snapshot.stamp,
-        generation=int(snapshot.body["metadata"].get("generation") or 1),
     )
 
 
