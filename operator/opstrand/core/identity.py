@@ -74,7 +74,7 @@ def read_identity(body: Body, settings: Settings) -> Identity:
         project=metadata["namespace"],
         owner=settings.owner,
         created_at=metadata.get("creationTimestamp"),
-        iteration=_read_iteration(body),
+        iteration=read_iteration(body),
         cloning_kind="restart" if original else None,
         original_uuid=original,
         is_independent=names.find_controller(body) is None,
@@ -82,7 +82,7 @@ def read_identity(body: Body, settings: Settings) -> Identity:
     )
 
 
-def _read_iteration(body: Body) -> int | None:
+def read_iteration(body: Body) -> int | None:
     """Return the index of a run of a matrix. The annotation counts only on a pipeline's run."""
     if names.find_controller(body) is None:
         return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from opstrand.core.identity import read_original
+from opstrand.core.identity import read_iteration, read_original
 from opstrand.core.names import find_controller
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.phase import FINAL, Phase, parse_phase
@@ -29,6 +29,7 @@ _JOBS = (
 _KINDS = frozenset(
     (*_JOBS, "dag", "matrix", "schedule", "cleaner", "watchdog", "notifier", "builder")
 )
+_SEARCHES = frozenset(("mapping", "grid", "random", "hyperband", "bayes", "tpe", "iterative"))
 #: Maximum characters of a name that is kept beside a head. A longer name is read from the whole
 #: body.
 _NAME = 1024
@@ -66,12 +67,31 @@ def run_kind(body: Body) -> str | None:
     return kind if kind in _KINDS else None
 
 
+def run_runtime(body: Body) -> str | None:
+    """What the kind of a run leaves open: which search a matrix does."""
+    kind = run_kind(body)
+    if kind != "matrix":
+        return kind
+    spec = body.get("spec") or {}
+    matrix = spec.get("matrix") or (spec.get("component") or {}).get("matrix") or {}
+    found = str(matrix.get("kind"))
+    return found if found in _SEARCHES else kind
+
+
 def pipeline_of(meta: ObjectMeta) -> dict[str, Any] | None:
     """The run that created this one, from the metadata of its object."""
     owner = find_controller({"metadata": meta})
     if owner is None:
         return None
-    return {"uuid": uuid_of(owner["uid"]), "name": owner["name"], "kind": "dag"}
+    kind = "dag" if read_iteration({"metadata": meta}) is None else "matrix"
+    return {"uuid": uuid_of(owner["uid"]), "name": owner["name"], "kind": kind}
+
+
+def meta_of(body: Body) -> dict[str, Any]:
+    """What a run notes about itself; of a run of a matrix, also its index."""
+    iteration = read_iteration(body)
+    noted = read_status(body).get("meta") or {}
+    return dict(noted) if iteration is None else {"iteration": iteration, **noted}
 
 
 def original_of(meta: ObjectMeta) -> dict[str, Any] | None:
@@ -82,10 +102,10 @@ def original_of(meta: ObjectMeta) -> dict[str, Any] | None:
 
 def read_beside(body: Body) -> dict[str, Any]:
     """The fields that are kept beside the head of a large run."""
-    kind, name = run_kind(body), run_name(body)
+    name = run_name(body)
     kept: dict[str, Any] = {
-        "kind": kind,
-        "runtime": kind,
+        "kind": run_kind(body),
+        "runtime": run_runtime(body),
         "pipeline": pipeline_of(body["metadata"]),
     }
     kept["original"] = original_of(body["metadata"])

@@ -63,11 +63,13 @@ class Chunk:
     is_complete: bool = False
     is_full: bool = False
     size: int = 0
+    #: Bytes from which it is full.
+    most: int = CHUNK_BYTES
 
     def add(self, line: LogLine, attempt: int) -> None:
         self.lines.append(line)
         self.size += len(line.text) + 100
-        self.is_full = self.size > CHUNK_BYTES
+        self.is_full = self.size > self.most
         in_attempt = self.cursor.attempt == attempt
         if in_attempt and self.cursor.at and not line.at:
             # A node's own message: it does not move the cursor, so earlier lines are not repeated.
@@ -79,7 +81,7 @@ class Chunk:
 async def read_chunk(runs: Runs, body: Body, cursor: Cursor, patience: Patience) -> Chunk:
     """The lines after the cursor: at once if the run is over, else within `patience`."""
     chunk, arrived = Chunk(cursor), asyncio.Event()
-    following = asyncio.create_task(_follow(runs, body, chunk, arrived))
+    following = asyncio.create_task(follow(runs, body, chunk, arrived))
     first = asyncio.create_task(arrived.wait())
     try:
         await asyncio.wait(
@@ -100,7 +102,7 @@ async def read_chunk(runs: Runs, body: Body, cursor: Cursor, patience: Patience)
     return chunk
 
 
-async def _follow(runs: Runs, body: Body, chunk: Chunk, arrived: asyncio.Event) -> None:
+async def follow(runs: Runs, body: Body, chunk: Chunk, arrived: asyncio.Event) -> None:
     """Fill the chunk until it is full or the run is over."""
     attempt = chunk.cursor.attempt
     while not chunk.is_full:

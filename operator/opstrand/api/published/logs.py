@@ -9,6 +9,8 @@ is new, so that following is prompt without frequent polls.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +22,9 @@ from opstrand.core.names import PUBLISHED_MAIN
 from opstrand.core.recorded import read_status
 from opstrand.errors import PlatformError
 from opstrand.runs.bodies import is_final, run_uuid
-from opstrand.runs.log_tail import Chunk, Cursor, Patience, read_chunk
+from opstrand.runs.descendants import is_pipeline
+from opstrand.runs.family_tail import FamilyCursor, read_family
+from opstrand.runs.log_tail import Cursor, Patience, read_chunk
 from opstrand.runs.protocols import LogLine
 from opstrand.types import Body, RecordedPod
 
@@ -34,24 +38,46 @@ _TROUBLED = 1.0
 
 
 async def read_logs(request: web.Request) -> web.Response:
+    """The log of a run; of a pipeline, those of its runs, each line after its operation's name."""
     body, is_following = await find_run(request, Verb.LOGS), "last_file" in request.query
-    cursor = Cursor.parse(request.query.get("last_file"))
+    patience = _patience(body, is_following=is_following)
+    read = _read_family if is_pipeline(body) else _read_one
     with request.app[HELD].hold(run_uuid(body), request[CALLER].name):
         try:
-            chunk = await wait_with(
-                request,
-                read_chunk(
-                    request.app[RUNS], body, cursor, _patience(body, is_following=is_following)
-                ),
-            )
+            part = await wait_with(request, read(request, body, patience))
         except PlatformError:
             if is_final(body) or not is_following:
                 raise
             # After an error the published client would print the whole log again: let it continue
             # where it was.
             await asyncio.sleep(_TROUBLED)
-            chunk = Chunk(cursor)
-    return web.json_response(_answer(chunk, body))
+            part = _Part(request.query["last_file"])
+    return web.json_response(_answer(part, is_over=is_final(body)))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one answer has of the log. `cursor`: where the next one starts."""
+
+    cursor: str
+    lines: Sequence[dict[str, Any]] = ()
+    newest: str = ""
+    is_complete: bool = False
+
+
+async def _read_one(request: web.Request, body: Body, patience: Patience) -> _Part:
+    cursor = Cursor.parse(request.query.get("last_file"))
+    chunk = await read_chunk(request.app[RUNS], body, cursor, patience)
+    pod = read_status(body).get("pod") or {}
+    lines = [_line(line, pod) for line in chunk.lines]
+    return _Part(str(chunk.cursor), lines, chunk.cursor.at, chunk.is_complete)
+
+
+async def _read_family(request: web.Request, body: Body, patience: Patience) -> _Part:
+    cursor = FamilyCursor.parse(request.query.get("last_file"))
+    chunk = await read_family(request.app[RUNS], body, cursor, patience)
+    lines = [_line(said.line, said.pod) for said in chunk.lines]
+    return _Part(str(chunk.cursor), lines, chunk.newest, chunk.is_complete)
 
 
 def _patience(body: Body, *, is_following: bool) -> Patience:
@@ -68,21 +94,18 @@ def _age(body: Body) -> float:
     return (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds() if started else 0.0
 
 
-def _answer(chunk: Chunk, body: Body) -> dict[str, Any]:
-    pod = read_status(body).get("pod") or {}
+def _answer(part: _Part, *, is_over: bool) -> dict[str, Any]:
     answer: dict[str, Any] = {
-        "logs": [_line(line, pod) for line in chunk.lines],
+        "logs": part.lines,
         "last_time": None,
         "last_file": None,
         "files": [],
     }
-    if not chunk.is_complete:
-        answer |= {"last_file": str(chunk.cursor), "files": [str(chunk.cursor), _MORE]}
+    if not part.is_complete:
+        answer |= {"last_file": part.cursor, "files": [part.cursor, _MORE]}
         # For a finished run, a client that does not follow must request the next part too.
         answer["last_time"] = (
-            None
-            if is_final(body)
-            else _microseconds(chunk.cursor.at) or datetime.now(UTC).isoformat()
+            None if is_over else _microseconds(part.newest) or datetime.now(UTC).isoformat()
         )
     return answer
 

@@ -17,7 +17,15 @@ from opstrand.core.phase import published_status
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.run_values import order_inputs, order_outputs
 from opstrand.core.resolving.upstream import pending, updated_at, wait_time
-from opstrand.runs.bodies import original_of, pipeline_of, run_kind, run_name, run_uuid
+from opstrand.runs.bodies import (
+    meta_of,
+    original_of,
+    pipeline_of,
+    run_kind,
+    run_name,
+    run_runtime,
+    run_uuid,
+)
 from opstrand.types import Body
 
 _ARTIFACT_KEYS = {"isInput": "is_input", "meta": "meta_info"}
@@ -47,7 +55,7 @@ def run_view(body: Body, owner: str, content: Content | None = None) -> dict[str
         "inputs": order_inputs(body),
         "outputs": order_outputs(body),
         "cost": _cost(spec),
-        "meta_info": status.get("meta") or {},
+        "meta_info": meta_of(body),
         "readme": (status.get("meta") or {}).get("readme"),
         "pipeline": pipeline_of(meta),
         "original": original_of(meta),
@@ -69,14 +77,13 @@ def _cost(spec: Mapping[str, Any]) -> float | None:
 
 
 def _identity(body: Body, owner: str) -> dict[str, Any]:
-    kind = run_kind(body)
     return {
         "uuid": run_uuid(body),
         "name": run_name(body),
         "owner": owner,
         "project": body["metadata"]["namespace"],
-        "kind": kind,
-        "runtime": kind,
+        "kind": run_kind(body),
+        "runtime": run_runtime(body),
     }
 
 
@@ -137,8 +144,8 @@ def stored_artifact(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def clone_view(body: Body) -> dict[str, Any]:
     """One entry of the clones tab: a run that was restarted from another."""
-    kind = run_kind(body)
-    facts = {"uuid": run_uuid(body), "name": run_name(body), "kind": kind, "runtime": kind}
+    kind, runtime = run_kind(body), run_runtime(body)
+    facts = {"uuid": run_uuid(body), "name": run_name(body), "kind": kind, "runtime": runtime}
     return {**facts, "status": published_status(read_status(body)), "cloning_kind": "restart"}
 
 
@@ -147,8 +154,8 @@ def edge_view(edge: Mapping[str, Any], side: str, far: Body | None) -> dict[str,
 
     `side` names the tab; `far` is the run at the other end, if it still exists.
     """
-    kind = run_kind(far) if far else None
-    run = {"uuid": edge["uuid"], "name": edge.get("name"), "kind": kind, "runtime": kind}
+    kinds = (run_kind(far), run_runtime(far)) if far else (None, None)
+    run = {"uuid": edge["uuid"], "name": edge.get("name"), "kind": kinds[0], "runtime": kinds[1]}
     return {
         "values": edge.get("values") or {},
         "kind": edge.get("kind", "run"),

@@ -58,7 +58,7 @@ def read_upstream(
         "runtime": status.get("kind"),
         "tags": status.get("tags") or [],
         "description": status.get("description"),
-        "meta_info": status.get("meta") or {},
+        "meta_info": _meta(status, identity.iteration),
         "updated_at": updated_at(body),
         "wait_time": wait_time(body),
         "is_managed": True,
@@ -86,6 +86,11 @@ def read_upstream(
         frozen=frozen,
         deleting="deletionTimestamp" in body["metadata"],
     )
+
+
+def _meta(status: RunStatus, iteration: int | None) -> dict[str, Any]:
+    noted = status.get("meta") or {}
+    return dict(noted) if iteration is None else {"iteration": iteration, **noted}
 
 
 def updated_at(body: Mapping[str, Any]) -> str | None:

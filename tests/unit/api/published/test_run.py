@@ -1,14 +1,17 @@
 """GET and PATCH of one run: reads return what was written."""
 
 import io
+import json
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient
+from tests.support.builders import JOB, child_of, parent_of, pipeline
 from tests.support.running_run import RUN, UUID, operation
 
 from opstrand.core.limits import OUTPUTS
+from opstrand.runs.bodies import run_uuid
 from opstrand.runs.memory import MemoryRuns
 
 Api = TestClient[Any, Any]
@@ -30,6 +33,39 @@ async def test_a_run_as_the_published_client_reads_it(api: Api) -> None:
     assert (view["status"], view["kind"], view["is_managed"]) == ("running", "job", True)
     assert view["settings"] == {"namespace": "quick-start"}
     assert view["wait_time"] == 2.0
+
+
+MATRIX = {
+    "matrix": {"kind": "grid", "params": {"lr": {"kind": "choice", "value": [1, 2]}}},
+    "component": {"inputs": [{"name": "lr", "type": "int"}], "run": {"kind": "job"}},
+}
+
+
+async def test_a_run_of_a_matrix_names_its_matrix_and_its_index(api: Api, runs: MemoryRuns) -> None:
+    parent = parent_of("search", "ss", MATRIX, kind="matrix")
+    child = child_of(parent, 1, "Succeeded", meta={"note": "kept"})
+    views = []
+    for body in (parent, child):
+        body["metadata"]["namespace"] = "quick-start"
+        await runs.put(body)
+        views.append(await (await api.get(RUN.replace(UUID, run_uuid(body)))).json())
+    matrix, view = views
+    assert (matrix["kind"], matrix["runtime"], matrix["pipeline"]) == ("matrix", "grid", None)
+    assert view["pipeline"] == {"uuid": matrix["uuid"], "name": "search", "kind": "matrix"}
+    assert view["meta_info"] == {"iteration": 1, "note": "kept"}
+    query = {"query": f"pipeline: {matrix['uuid']}, meta_info.iteration: 1"}
+    found = await (await api.get(RUN.rpartition("/")[0], params=query)).json()
+    assert [one["uuid"] for one in found["results"]] == [view["uuid"]]
+
+
+async def test_a_run_of_a_dag_names_it(api: Api, runs: MemoryRuns) -> None:
+    child = child_of(parent_of("flow", "r", pipeline({"name": "a", **JOB})), "a", "Running")
+    child["metadata"]["namespace"] = "quick-start"
+    await runs.put(child)
+    view = await (await api.get(RUN.replace(UUID, run_uuid(child)))).json()
+    assert (view["name"], view["meta_info"]) == ("a", {})
+    assert (view["pipeline"]["name"], view["pipeline"]["kind"]) == ("flow", "dag")
+    assert json.loads(view["content"])["run"]["kind"] == "job"
 
 
 async def test_a_run_that_the_operator_has_not_seen_yet(api: Api, runs: MemoryRuns) -> None:
