@@ -3,7 +3,8 @@ same lineage.
 
 `# prints: LINE` above an Operation is a line of its log, in which `<uuid of NAME>` stands for the
 uuid of the run NAME; an Operation without such a comment prints nothing. A service does not end by
-itself: it must run, and its output is not compared.
+itself: it must run, and its output is not compared. Of a pipeline, it is a line of one of its runs,
+as the API shows it, and the lines of different runs may come in any order.
 """
 
 from __future__ import annotations
@@ -66,7 +67,12 @@ _RUNS = {
     if sample.manifest["kind"] == "Operation"
 }
 SERVICES = [name for name, one in _RUNS.items() if "kind: service" in yaml.safe_dump(one.manifest)]
-SAMPLES = {name: sample for name, sample in _RUNS.items() if name not in SERVICES}
+PIPELINES = [
+    name
+    for name, one in _RUNS.items()
+    if one.manifest["spec"].get("component", {}).get("run", {}).get("kind") == "dag"
+]
+SAMPLES = {name: one for name, one in _RUNS.items() if name not in (*SERVICES, *PIPELINES)}
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class Ran:
     def expected(self, name: str) -> str:
         lines = (
             re.sub(r"<uuid of ([^>]+)>", lambda found: self.uuid(found[1]), line)
-            for line in SAMPLES[name].prints
+            for line in _RUNS[name].prints
         )
         return "".join(f"{line}\n" for line in lines)
 
@@ -102,7 +108,7 @@ async def ran(kube: KubeApi) -> AsyncIterator[Ran]:
         stdin=yaml.safe_dump_all(by_uuid(form, uid) for form in FORMS),
     )
     await approve(kube, namespace)
-    names = [*SAMPLES, *(f"by-uuid-{form}" for form in FORMS)]
+    names = [*SAMPLES, *PIPELINES, *(f"by-uuid-{form}" for form in FORMS)]
     bodies = {name: await succeed(kube, namespace, name, 150) for name in names}
     bodies |= {
         name: await wait_for(kube, namespace, name, in_phase("Running")) for name in SERVICES
@@ -205,6 +211,29 @@ def test_every_value_form_of_the_document_has_a_sample() -> None:
 async def test_a_sample_prints_what_it_says(ran: Ran, name: str) -> None:
     body = ran.bodies[name]
     assert main_log(ran.namespace, body) == ran.expected(name), describe(ran.namespace, body)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+async def test_the_runs_of_a_pipeline_print_what_it_says(ran: Ran, api_url: str, name: str) -> None:
+    token = kubectl("-n", ran.namespace, "create", "token", viewer(ran.namespace)).stdout.strip()
+    url = f"{api_url}/streams/v1/{ran.namespace}/default/{ran.namespace}/runs/{ran.uuid(name)}/logs"
+    async with open_http(token) as http, http.get(url) as answer:
+        found = await answer.json()
+    assert answer.status == 200, found
+    lines = [line["value"] for line in found["logs"]]
+    expected = ran.expected(name).splitlines()
+    assert sorted(lines) == sorted(expected), describe(ran.namespace, ran.bodies[name])
+
+
+async def test_the_report_of_the_pipeline_is_an_artifact_of_its_last_run(ran: Ran) -> None:
+    uuid = ran.uuid("learning-rate")
+    asked = ("-l", f"opstrand.dev/pipeline={uuid},opstrand.dev/op=pick", "-o", "json")
+    (pick,) = json.loads(kubectl("-n", ran.namespace, "get", "operations", *asked).stdout)["items"]
+    status = pick["status"]
+    assert (status["outputs"]["rate"], status["outputs"]["loss"]) == (1, 0.288)
+    assert {item["name"]: item["kind"] for item in status["artifacts"]}["report"] == "file"
+    assert {edge["kind"] for edge in status["upstream"]} == {"dag", "join"}
+    assert status["outputs"]["run"] in {edge["uuid"] for edge in status["upstream"]}
 
 
 async def test_a_run_named_by_its_uuid_gives_the_same(ran: Ran) -> None:

@@ -125,6 +125,9 @@ COMMANDS: dict[str, Here | By | Not] = {
     "kubectl apply -f manifests/samples/service.yaml": By(
         "tests/e2e/test_samples.py", '"apply", "-R", "-f", str(FOLDER)'
     ),
+    "kubectl apply -f manifests/samples/learning-rate.yaml": By(
+        "tests/e2e/test_samples.py", '"apply", "-R", "-f", str(FOLDER)'
+    ),
     "opstrand get web": By("tests/e2e/test_services.py", '"get", "web"'),
     "opstrand port-forward web": By("tests/e2e/test_services.py", '"port-forward", "web"'),
     "kubectl apply -f train.yaml": README_TEST,
