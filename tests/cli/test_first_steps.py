@@ -27,7 +27,12 @@ def test_a_first_file_is_valid(cli: Cli, tmp_path: Path, kind: str) -> None:
     assert f"{kind}.yaml" in line
 
 
-STARTS = {"echo": "hello\n", "train": "step 0: loss 0.900\n", "pipeline": "[report] the loss is"}
+STARTS = {
+    "echo": "hello\n",
+    "train": "step 0: loss 0.900\n",
+    "pipeline": "[report] the loss is",
+    "grid": "[",
+}
 
 
 @pytest.mark.parametrize("kind", STARTS)

@@ -23,7 +23,7 @@ KINDS = {
         "opstrand run {file} && opstrand port-forward @latest",
     ),
     "pipeline": ("two operations, the second reads the first", "opstrand run --local {file} -l"),
-    "grid": ("one component for each combination of params", "opstrand check {file}"),
+    "grid": ("one run for each combination of params", "opstrand run --local {file} -l"),
 }
 
 
