@@ -120,8 +120,6 @@ async def test_the_log_of_a_pipeline_has_every_line_of_its_runs(
         assert by_run((await part).out) == by_run(inside)
         assert by_run((await cli("logs", "flow")).out) == by_run(each)
         assert (await cli("logs", "flow/inner/b")).out == "begins\nends\n"
-        tail = (await cli("logs", "flow", "--tail", "1")).out
-        assert by_run(tail) == {f"[{path}]": ["ends"] for path in paths}
 
 
 async def test_the_tree_and_the_lists_follow_a_pipeline_to_its_stop(
