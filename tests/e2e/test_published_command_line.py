@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import OPERATIONS
@@ -233,6 +234,53 @@ async def test_a_service_is_run_shown_and_stopped(
         "stopped",
     ], statuses.stdout
     assert " | hello\n" in log.stdout, log.stdout + log.stderr
+
+
+def flow(home: Path) -> str:
+    """Write a pipeline: `last` runs after `first` and `second`."""
+    operations = [
+        {
+            "name": name,
+            "component": {"run": yaml.safe_load(Path(job(home, code)).read_text())["run"]},
+        }
+        for name, code in (
+            ("first", "print(1)"),
+            ("second", "print(2)"),
+            ("last", "print(3)"),
+        )
+    ]
+    operations[2]["dependencies"] = ["first", "second"]
+    file = home / "flow.yaml"
+    run = {"kind": "dag", "operations": operations}
+    file.write_text(yaml.safe_dump({"kind": "component", "run": run}))
+    return str(file)
+
+
+async def test_a_pipeline_is_followed_listed_and_deleted(
+    kube: KubeApi, namespace: str, meet: Meet
+) -> None:
+    editor = await meet("edit")
+    done = await editor.polyaxon("run", "-f", flow(editor.home), "-l")
+    lines = re.findall(r" \| (.*)", done.stdout)
+    assert (sorted(lines[:2]), lines[2:]) == (["[first] 1", "[second] 2"], ["[last] 3"]), (
+        done.stdout + done.stderr
+    )
+    assert done.stdout.rstrip().endswith("succeeded")
+    uuid = created(done)
+    listed, roots = await asyncio.gather(
+        editor.polyaxon("ops", "ls", "-q", f"pipeline: {uuid}"),
+        editor.polyaxon("ops", "ls", "-q", "pipeline: nil"),
+    )
+    names = re.findall(r"│ \w{32} │ (\S+)", listed.stdout)
+    assert sorted(names) == ["first", "last", "second"], listed.stdout + listed.stderr
+    assert re.findall(r"│ (\w{32}) │", roots.stdout) == [uuid], roots.stdout + roots.stderr
+    deleted = await editor.polyaxon("ops", "delete", "-uid", uuid, "-y")
+    assert deleted.returncode == 0, deleted.stderr
+    for _ in range(300):
+        if not (await kube.list(OPERATIONS, namespace))[0]:
+            return
+        await asyncio.sleep(0.2)
+    raise AssertionError("the runs of the pipeline are still there")
 
 
 async def test_the_clusters_own_roles_decide(kube: KubeApi, namespace: str, meet: Meet) -> None:
