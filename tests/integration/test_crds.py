@@ -298,6 +298,7 @@ async def test_columns_short_names_and_the_selectable_phase(kube: KubeApi, attem
     assert attempt("get", "op", name).splitlines()[0].split() == [*columns, "MESSAGE"]
     assert attempt("get", "ops", name, "-o", "wide").splitlines()[0].split() == [
         *columns,
+        "BEST",
         "POD",
         "UUID",
         "MESSAGE",
