@@ -21,13 +21,15 @@ from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.decide import decide
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.packed import is_large, to_parcel
+from opstrand.core.pipelines.letters import ABSENT
 from opstrand.core.pods.volumes import store_path
+from opstrand.core.recorded import read_status
 from opstrand.core.resolving.refs import Ref
 from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.runtimes.gates import is_decided_unread
 from opstrand.errors import SpecError
 from opstrand.logs import about
-from opstrand.types import Key
+from opstrand.types import Body, Key
 from opstrand.workers.inline import NeedsWorker, bounded, put_off
 from opstrand.workers.pool import Exceeded, Refused, Stuck
 
@@ -147,18 +149,33 @@ async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decisi
 _SEEN = ("answers", "catalog")
 
 
+def find_version(body: Body) -> int:
+    """Return the number with which a run's allowance starts again.
+
+    It changes with the spec. A pipeline decides about each of its runs: it has an allowance for
+    each one that has a letter in its status.
+    """
+    generation = int(body["metadata"].get("generation") or 1)
+    states = str((read_status(body).get("children") or {}).get("states") or "")
+    return generation * _MOST_RUNS + len(states) - states.count(ABSENT)
+
+
+#: More than any pipeline has runs.
+_MOST_RUNS = 1_000_000
+
+
 class _Account:
     """The allowance of one run: for all its decisions together, and for each of them."""
 
     def __init__(self, snapshot: Snapshot, key: Key, world: World) -> None:
         metadata = snapshot.body["metadata"]
-        self._uid, self._generation = str(metadata["uid"]), int(metadata.get("generation") or 1)
+        self._uid, self._version = str(metadata["uid"]), find_version(snapshot.body)
         self._key, self._world = key, world
 
     @property
     def is_used(self) -> bool:
         """Whether an earlier decision about this run was expensive: then so is this one."""
-        return self._world.ledger.spent(self._uid, self._generation) > 0
+        return self._world.ledger.spent(self._uid, self._version) > 0
 
     async def run(self, job: str, *arguments: Any, chunks: Any = None) -> Any:
         """The job's value.
@@ -166,7 +183,7 @@ class _Account:
         Raises SpecError for what is wrong with the file, and for a job that exceeds the allowance.
         """
         world, settings = self._world, self._world.settings
-        left = settings.decision_seconds_per_run - world.ledger.spent(self._uid, self._generation)
+        left = settings.decision_seconds_per_run - world.ledger.spent(self._uid, self._version)
         if left <= 0:
             message = (
                 f"deciding about this run took {settings.decision_seconds_per_run} s of computing "
@@ -184,13 +201,13 @@ class _Account:
                 chunks=chunks,
             )
         except Exceeded as error:
-            world.ledger.charge(self._uid, self._generation, error.seconds)
+            world.ledger.charge(self._uid, self._version, error.seconds)
             logger.info("a decision took too much: %s", error.message, extra=about(*self._key))
             raise SpecError(
                 "TooExpensive", f"deciding about this run was ended: {error.message}"
             ) from None
         except (Refused, Stuck) as error:
-            world.ledger.charge(self._uid, self._generation, error.seconds)
+            world.ledger.charge(self._uid, self._version, error.seconds)
             raise
-        world.ledger.charge(self._uid, self._generation, done.seconds)
+        world.ledger.charge(self._uid, self._version, done.seconds)
         return done.value

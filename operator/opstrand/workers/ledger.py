@@ -13,7 +13,7 @@ _MOST = 8192
 
 
 class Ledger:
-    """CPU seconds by (uid, generation)."""
+    """CPU seconds by (uid, version)."""
 
     def __init__(self) -> None:
         self._spent: OrderedDict[tuple[str, int], float] = OrderedDict()

@@ -49,8 +49,9 @@ from opstrand.core.templates.template import render
 from opstrand.errors import SpecError
 from opstrand.types import Condition, Manifest
 
-#: Runs that one decision creates, at most: others get their turn in between.
-MOST_CREATED = 50
+#: Runs that one decision creates, at most: others get their turn in between, and rendering them
+#: must not take so long that a worker is needed.
+MOST_CREATED = 20
 #: Seconds between two writes of letters alone.
 WRITE_EVERY = 5.0
 #: Digits of the uuid that make a seed: a cluster stores whole numbers of 64 bits with a sign.

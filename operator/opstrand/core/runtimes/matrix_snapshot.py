@@ -126,7 +126,8 @@ def list_matrix_asks(snapshot: Snapshot) -> tuple[Ask, ...]:
         return ()
     if Children() not in snapshot.answers:
         return (Children(),)
-    states, bodies = _read_recorded(snapshot).children.states, _find_bodies(snapshot)
+    states = _read_recorded(snapshot).children.states
+    bodies = _find_bodies(snapshot, states)
     missing = [
         index
         for index, letter in enumerate(states)
@@ -141,14 +142,11 @@ def list_matrix_asks(snapshot: Snapshot) -> tuple[Ask, ...]:
 
 def see_matrix(snapshot: Snapshot) -> MatrixSnapshot:
     """Return the matrix with its runs as the answers show them."""
-    recorded, bodies = _read_recorded(snapshot), _find_bodies(snapshot)
+    recorded = _read_recorded(snapshot)
     states = recorded.children.states
+    bodies = _find_bodies(snapshot, states)
     unknown = () if snapshot.is_to_stop else tuple(_find_unknown(snapshot, states, bodies))
-    open_bodies = {
-        index: body
-        for index, body in bodies.items()
-        if states[index] not in PUBLISHED and index not in unknown
-    }
+    open_bodies = {index: body for index, body in bodies.items() if index not in unknown}
     runs = {index: _read_run(body) for index, body in open_bodies.items()}
     metric = _read_metric(read_search(snapshot))
     progress = observe(recorded, runs, metric, gone=_find_gone(snapshot, states, bodies))
@@ -164,25 +162,38 @@ def see_matrix(snapshot: Snapshot) -> MatrixSnapshot:
     )
 
 
-def _find_bodies(snapshot: Snapshot) -> dict[int, OperationBody]:
-    """Return the Operations that this run made, by index. One that is being deleted is gone."""
+def _find_bodies(snapshot: Snapshot, states: str) -> dict[int, OperationBody]:
+    """Return the Operations that this run made and that have not ended by the status, by index.
+
+    One that is being deleted is gone. Most runs of a large matrix have ended: these are passed
+    over before anything else is looked at.
+    """
     children: tuple[OperationBody, ...] = snapshot.answers.get(Children(), ())
     asked = [
         cast(OperationBody, answer.body)
         for ask, answer in snapshot.answers.items()
         if isinstance(ask, Get) and isinstance(answer, Sighting) and answer.body is not None
     ]
-    total = len(_read_recorded(snapshot).children.states)
     uid = snapshot.body["metadata"]["uid"]
     found: dict[int, OperationBody] = {}
     for body in (*children, *asked):
+        index = _read_index(body, len(states))
+        if index is None or states[index] in PUBLISHED:
+            continue
         metadata = body["metadata"]
-        label = (metadata.get("labels") or {}).get(names.OP, "")
-        index = int(label) if label.isascii() and label.isdigit() and len(label) < 7 else total
-        is_own = index < total and is_child(body, uid) and "deletionTimestamp" not in metadata
+        is_own = is_child(body, uid) and "deletionTimestamp" not in metadata
         if is_own and metadata["name"] == name_run(snapshot, index):
             found[index] = body
     return found
+
+
+def _read_index(body: OperationBody, total: int) -> int | None:
+    """Return the index that an Operation has by its label; None if it is none of this matrix."""
+    label = (body["metadata"].get("labels") or {}).get(names.OP, "")
+    if not (label.isascii() and label.isdigit() and len(label) < 7):
+        return None
+    index = int(label)
+    return index if index < total else None
 
 
 def _find_unknown(
