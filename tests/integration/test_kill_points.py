@@ -95,6 +95,26 @@ def pipeline(name: str, *operations: Mapping[str, Any]) -> Manifest:
     return {**made, "spec": {"component": {"run": {"kind": "dag", "operations": operations}}}}
 
 
+def matrix(name: str, annotations: Mapping[str, str]) -> Manifest:
+    """Return a grid of two runs, one after the other, whose better result is kept."""
+    made = job(name, annotations)
+    made["spec"]["component"]["inputs"] = [{"name": "lr", "type": "float"}]
+    made["spec"]["matrix"] = {
+        "kind": "grid",
+        "concurrency": 1,
+        "params": {"lr": {"kind": "choice", "value": [0.1, 0.2]}},
+        "earlyStopping": [
+            {
+                "kind": "metric_early_stopping",
+                "metric": "x",
+                "value": -1,
+                "optimization": "minimize",
+            }
+        ],
+    }
+    return made
+
+
 @dataclass(frozen=True)
 class Scenario:
     """What is applied, in this order.
@@ -201,6 +221,12 @@ SCENARIOS = {
         ("p", "Running"),
         has_one_story=False,
         stopped_after="p/a",
+    ),
+    "matrix": Scenario(
+        (matrix("m", {**UNTIL_RUNNING, "test/outputs": '{"x": {{ lr }}}'}),),
+        11,
+        ("Succeeded",) * 3,
+        has_one_story=False,
     ),
     "retry": Scenario((job("a", TWO_ATTEMPTS, termination={"maxRetries": 2}),), 8),
 }
@@ -357,6 +383,10 @@ class Point:
                     "component",
                 )
             }
+            for key in ("search", "best"):
+                # The seed and a run's name are made of uids.
+                found = status.get(key) or {}
+                kept[key] = {k: found.get(k) for k in ("results", "promotions", "value")}
             if "children" in status:
                 kept["children"] = {k: v for k, v in status["children"].items() if k != "at"}
             kept["pods"] = sorted(pod.rpartition("-")[2] for pod in own)
@@ -394,7 +424,10 @@ def _name_of(body: Manifest) -> str:
     """
     controller = names.find_controller(body)
     name = str(body["metadata"]["name"])
-    return name if controller is None else f"{controller['name']}/{body['spec']['name']}"
+    if controller is None:
+        return name
+    op = body["spec"].get("name") or body["metadata"]["labels"][names.OP]
+    return f"{controller['name']}/{op}"
 
 
 def _starts(log: str) -> bool:
