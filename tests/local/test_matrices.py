@@ -70,3 +70,75 @@ def test_a_matrix_of_too_many_runs_and_one_that_is_not_run_are_refused_with_the_
     ran = here("run", "--local", "-f", tuned)
     assert ran.code != 0
     assert "use one of the kinds mapping, grid, random, hyperband" in ran.stderr
+
+
+def test_an_operation_after_a_search_reads_the_results_of_its_runs(
+    here: Run, tmp_path: Path
+) -> None:
+    init = [{"file": {"filename": "main.py", "content": REPORT}}]
+    main = {
+        "image": "a",
+        "workingDir": "{{ globals.artifacts_path }}",
+        "command": ["python3", "main.py"],
+    }
+    search = {
+        "name": "search",
+        "matrix": GRID,
+        "component": {
+            "inputs": [{"name": "lr", "type": "float"}],
+            "run": {"kind": "job", "init": init, "container": main},
+        },
+    }
+    best = {
+        "query": "pipeline: {{ grid }}",
+        "sort": "outputs.loss",
+        "limit": 1,
+        "params": {"loss": {"value": "outputs.loss"}, "lr": {"value": "inputs.lr"}},
+    }
+    report = {
+        "name": "report",
+        "params": {"grid": {"ref": "ops.search", "value": "globals.uuid", "contextOnly": True}},
+        "joins": [best],
+        "component": {
+            "inputs": [
+                {"name": "loss", "type": "float", "isList": True},
+                {"name": "lr", "type": "float", "isList": True},
+            ],
+            "run": {
+                "kind": "job",
+                "container": {"image": "a", "command": ["echo", "{{ lr }}", "{{ loss }}"]},
+            },
+        },
+    }
+    file = tmp_path / "pipeline.yaml"
+    component = {"kind": "component", "run": {"kind": "dag", "operations": [report, search]}}
+    file.write_text(yaml.safe_dump(component, sort_keys=False))
+    ran = here("run", "--local", "-f", file, "-l")
+    assert ran.code == 0, ran
+    assert "[report] [0.3] [0.0]" in ran.out.splitlines(), ran.out
+
+
+def test_each_suggestion_can_be_a_pipeline(here: Run, tmp_path: Path) -> None:
+    step = {
+        "inputs": [{"name": "x", "type": "float"}],
+        "run": {"kind": "job", "container": {"image": "a", "command": ["echo", "{{ x }}"]}},
+    }
+    operations = [
+        {"name": "one", "component": step, "params": {"x": {"ref": "dag", "value": "inputs.lr"}}},
+        {
+            "name": "two",
+            "component": step,
+            "params": {"x": {"ref": "ops.one", "value": "inputs.x"}},
+        },
+    ]
+    inner = {
+        "inputs": [{"name": "lr", "type": "float"}],
+        "run": {"kind": "dag", "operations": operations},
+    }
+    written = {"kind": "operation", "matrix": GRID, "component": inner}
+    file = tmp_path / "grid.yaml"
+    file.write_text(yaml.safe_dump(written, sort_keys=False))
+    ran = here("run", "--local", "-f", file, "-l", "--name", "grid")
+    assert ran.code == 0, ran
+    lines = sorted(line.rpartition("] ")[2] for line in ran.out.splitlines())
+    assert lines == ["0.1", "0.1", "0.2", "0.2", "0.3", "0.3"]
