@@ -138,7 +138,11 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "get --local nothing": ("there is no run 'nothing'", "project 'default'", _LIST),
     "logs --local nothing": ("there is no run 'nothing'", "project 'default'", _LIST),
     "rm --local nothing": ("there is no run 'nothing'", "project 'default'", _LIST),
-    "get --local pod/x": ("does not name a run", "'pod/x'", "expected NAME, operation."),
+    "get --local pod/x": (
+        "there is no run 'pod'",
+        "the operation x of the pipeline pod",
+        "types of a run",
+    ),
     "ls --local --status Runing": ("no such phase", "--status 'Runing'", "mean 'Running'?"),
     "ls --local --sort strted": ("no such key", "--sort 'strted'", "mean 'started'?"),
     "ls --local -o jason": ("'jason' is not one of", "'--output'", "'json', 'yaml'"),
