@@ -17,7 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from opstrand.cli.errors import CliError
-from opstrand.core.names import is_namespace
+from opstrand.core.names import MAIN_CONTAINER, is_namespace
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -252,3 +252,16 @@ def output_option(*choices: str, default: str | None = None) -> Callable[[Functi
         show_default=True,
         help="How to show it.",
     )
+
+
+def container_option(function: Function) -> Function:
+    """Add the option that names a container of a run's Pod."""
+    option: Callable[[Function], Function] = click.option(
+        "-c",
+        "--container",
+        default=MAIN_CONTAINER,
+        show_default=True,
+        metavar="NAME",
+        help="Container of the Pod.",
+    )
+    return option(function)

@@ -12,23 +12,16 @@ import click
 
 from opstrand.cli.command import command, execute
 from opstrand.cli.errors import CliError, ExitCode
-from opstrand.cli.options import Target, local_or_cluster_options
+from opstrand.cli.options import Target, container_option, local_or_cluster_options
 from opstrand.cli.output.console import say
-from opstrand.core.names import MAIN_CONTAINER, container_name
+from opstrand.core.names import container_name
 
 
 @command
 @local_or_cluster_options
 @click.argument("source", metavar="RUN:PATH")
 @click.argument("destination", metavar="FOLDER", type=click.Path(path_type=Path))
-@click.option(
-    "-c",
-    "--container",
-    default=MAIN_CONTAINER,
-    show_default=True,
-    metavar="NAME",
-    help="Container of the Pod.",
-)
+@container_option
 def cp(target: Target, source: str, destination: Path, container: str) -> int:
     """Copy a file or folder of a run here.
 

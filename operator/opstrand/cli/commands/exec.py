@@ -9,22 +9,15 @@ import click
 
 from opstrand.cli.command import command, execute
 from opstrand.cli.errors import CliError, ExitCode
-from opstrand.cli.options import Target, local_or_cluster_options
-from opstrand.core.names import MAIN_CONTAINER, container_name
+from opstrand.cli.options import Target, container_option, local_or_cluster_options
+from opstrand.core.names import container_name
 
 
 @command
 @local_or_cluster_options
 @click.argument("run")
 @click.argument("words", nargs=-1, metavar="[-- COMMAND [ARGUMENT]...]", type=click.UNPROCESSED)
-@click.option(
-    "-c",
-    "--container",
-    default=MAIN_CONTAINER,
-    show_default=True,
-    metavar="NAME",
-    help="Container of the Pod.",
-)
+@container_option
 @click.option("-i", "--stdin", "has_stdin", is_flag=True, help="Pass stdin to the command.")
 @click.option(
     "-t", "--tty", is_flag=True, help="Give it a terminal. [default: where this is one, with -i]"

@@ -13,7 +13,7 @@ import click
 from opstrand.cli.cluster.lookup import choose_attempt
 from opstrand.cli.command import command, execute
 from opstrand.cli.errors import CliError, ExitCode
-from opstrand.cli.options import Duration, Target, local_or_cluster_options
+from opstrand.cli.options import Duration, Target, container_option, local_or_cluster_options
 from opstrand.cli.output.console import say
 from opstrand.cli.output.log_lines import LineSink, LineSinks
 from opstrand.core.names import MAIN_CONTAINER, container_name
@@ -74,14 +74,7 @@ class _Wish:
 @click.option(
     "--prefix", is_flag=True, help="The run before each line. [default: for several runs]"
 )
-@click.option(
-    "-c",
-    "--container",
-    default=MAIN_CONTAINER,
-    show_default=True,
-    metavar="NAME",
-    help="Container of the Pod.",
-)
+@container_option
 @click.option(
     "--all-containers", "every_container", is_flag=True, help="Every container, init steps too."
 )
