@@ -118,14 +118,19 @@ async def follow_run(
     """
     follower = LogFollower(api, on_line) if on_line is not None else None
     changes = asyncio.create_task(_follow_changes(api, body, on_change, follower), name="changes")
-    tasks = [changes, *([follower.task] if follower else [])]
+    await finish_together(changes, *([follower.task] if follower else []))
+    return changes.result()
+
+
+async def finish_together(*tasks: asyncio.Task[Any]) -> None:
+    """Wait for all of them, raise an error at once, and leave none of them running.
+
+    A line that cannot be written must not wait for the next change.
+    """
     try:
-        # Wait for both, but raise an error at once: a line that cannot be written must not wait for
-        # the next change.
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             task.result()
-        return changes.result()
     finally:
         for task in tasks:
             task.cancel()

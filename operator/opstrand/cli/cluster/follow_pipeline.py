@@ -10,7 +10,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Set
 from typing import Any
 
-from opstrand.cli.cluster.follow import LogFollower, OnChange, OnLine, follow_run, give_up
+from opstrand.cli.cluster.follow import (
+    LogFollower,
+    OnChange,
+    OnLine,
+    finish_together,
+    follow_run,
+    give_up,
+)
 from opstrand.cli.output.members import Path, is_pipeline
 from opstrand.core.names import CONTROLLER, controller_uid, read_op
 from opstrand.core.phase import parse_phase
@@ -41,16 +48,8 @@ async def follow_whole_run(
         followed.observe(changed)
 
     run = asyncio.create_task(follow_run(api, body, on_change=pass_on, on_line=lines_of(())))
-    tasks = (run, asyncio.create_task(followed.follow()))
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
-        return run.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await finish_together(run, asyncio.create_task(followed.follow()))
+    return run.result()
 
 
 class _MadeRuns:
