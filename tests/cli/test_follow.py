@@ -54,6 +54,17 @@ def test_no_line_is_lost_or_printed_twice(cuts: list[int]) -> None:
     assert told == TEXTS
 
 
+def test_a_line_of_which_the_end_arrives_later_is_reported_whole() -> None:
+    cursor = LogCursor()
+    begin, more = b"2026-01-01T00:00:01Z xxxx", b"2026-01-01T00:00:01Z xxxxyy"
+    readings = [[begin], [begin], [more], [more + b"\n"], [more + b"\n", begin]]
+    reported = []
+    for reading in readings:
+        cursor.begin()
+        reported.append([text for line in reading if (text := cursor.accept(line)) is not None])
+    assert reported == [[b"xxxx"], [], [b"yy"], [b"\n"], [b"xxxx"]]
+
+
 def test_lines_keep_their_bytes() -> None:
     cursor = LogCursor()
     assert cursor.accept(b"2026-01-01T00:00:01Z \xff  two blanks\r\n") == b"\xff  two blanks\r\n"

@@ -75,7 +75,6 @@ def test_run_shows_the_log_and_returns_soon_after_the_end(
     ended = published("polyaxon", "run", *PROJECT, "-f", echo, "-P", "message=test 1", "-l")
     assert ended.returncode == 0, ended.stderr
     assert re.findall(r"\| (line .*)", ended.stdout) == ["line 0 {'message': 'test 1'}"]
-    assert ended.stdout.rstrip().endswith("succeeded")
     # The command's own end takes part of this time; a log that is held back is held for three
     # seconds.
     assert time.monotonic() - api.runs.ended_at < 2.5

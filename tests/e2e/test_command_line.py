@@ -20,7 +20,8 @@ from tests.support.command_line import OPSTRAND, Ran, run_command, run_opstrand
 
 IMAGE = "polyaxon/polyaxon-quick-start"
 #: Prints more lines a second than a log's timestamps distinguish, pauses so that a connection can
-#: break, and ends without a newline.
+#: break, takes more than a second for one line, which the node keeps in pieces, and ends without a
+#: newline.
 COUNT = """
 import sys, time
 out = sys.stdout.buffer
@@ -29,7 +30,10 @@ for number in range(4000):
     if number % 500 == 0:
         out.flush()
         time.sleep(0.5)
-out.write(b"\\xff" + b"x" * 100000 + b"\\nthe end")
+out.write(b"\\xff" + b"x" * 50000)
+out.flush()
+time.sleep(1.1)
+out.write(b"x" * 50000 + b"\\nthe end")
 """
 EXPECTED = (
     b"".join(b"%d\n" % number for number in range(4000)) + b"\xff" + b"x" * 100000 + b"\nthe end"

@@ -175,7 +175,7 @@ async def test_a_finished_run_can_be_listed_looked_at_and_read(
         re.search(rf"{key} +{value}", shown.stdout) is not None
         for key, value in (("UUID", uuid), ("PROJECT", namespace))
     ] == [True] * 2
-    assert re.findall(r"│ (\w+) +│ True", statuses.stdout) == [
+    assert condition_types(statuses.stdout) == [
         "created",
         "starting",
         "running",
@@ -226,7 +226,7 @@ async def test_a_service_is_run_shown_and_stopped(
     assert stopped.returncode == 0, stopped.stderr
     await wait_for(kube, namespace, name, in_phase("Stopped"))
     statuses = await editor.polyaxon("ops", "statuses", "-uid", uuid)
-    assert re.findall(r"│ (\w+) +│ True", statuses.stdout) == [
+    assert condition_types(statuses.stdout) == [
         "created",
         "starting",
         "running",
@@ -234,6 +234,10 @@ async def test_a_service_is_run_shown_and_stopped(
         "stopped",
     ], statuses.stdout
     assert " | hello\n" in log.stdout, log.stdout + log.stderr
+
+
+def condition_types(statuses: str) -> list[str]:
+    return re.findall(r"│ (\w+) +│ True", statuses)
 
 
 def flow(home: Path) -> str:
@@ -265,12 +269,14 @@ async def test_a_pipeline_is_followed_listed_and_deleted(
     assert (sorted(lines[:2]), lines[2:]) == (["[first] 1", "[second] 2"], ["[last] 3"]), (
         done.stdout + done.stderr
     )
-    assert done.stdout.rstrip().endswith("succeeded")
     uuid = created(done)
-    listed, roots = await asyncio.gather(
+    listed, roots, statuses = await asyncio.gather(
         editor.polyaxon("ops", "ls", "-q", f"pipeline: {uuid}"),
         editor.polyaxon("ops", "ls", "-q", "pipeline: nil"),
+        editor.polyaxon("ops", "statuses", "-uid", uuid),
     )
+    # `run -l` prints the end only if the client saw the pipeline before it ended.
+    assert condition_types(statuses.stdout)[-1:] == ["succeeded"], statuses.stdout
     names = re.findall(r"│ \w{32} │ (\S+)", listed.stdout)
     assert sorted(names) == ["first", "last", "second"], listed.stdout + listed.stderr
     assert re.findall(r"│ (\w{32}) │", roots.stdout) == [uuid], roots.stdout + roots.stderr

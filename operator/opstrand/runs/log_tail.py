@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from opstrand.core.recorded import read_status
 from opstrand.runs.bodies import is_final, run_uuid
@@ -26,23 +26,25 @@ class Cursor:
     """The next answer starts after the `nth` line (from 1) with the time `at`, of this attempt.
 
     Times have nanoseconds, and two lines may still share one: hence the count. `at` is empty before
-    the first line.
+    the first line. `read`: the characters of that line that were read, if its end was not.
     """
 
     attempt: int = 0
     at: str = ""
     nth: int = 0
+    read: int = 0
 
     def __str__(self) -> str:
-        return f"{self.attempt}.{self.nth}.{self.at}"
+        return f"{self.attempt}.{self.nth}{f'-{self.read}' if self.read else ''}.{self.at}"
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor:
         """The inverse of `str`; the beginning for any other text."""
         attempt, _, rest = (text or "").partition(".")
-        nth, _, at = rest.partition(".")
-        if attempt.isdecimal() and nth.isdecimal() and len(text or "") < 80:
-            return cls(int(attempt), at, int(nth))
+        count, _, at = rest.partition(".")
+        nth, _, read = count.partition("-")
+        if all(map(str.isdecimal, (attempt, nth, read or "0"))) and len(text or "") < 80:
+            return cls(int(attempt), at, int(nth), int(read or 0))
         return cls()
 
 
@@ -67,6 +69,7 @@ class Chunk:
     most: int = CHUNK_BYTES
 
     def add(self, line: LogLine, attempt: int) -> None:
+        """Add a line that was read after the cursor."""
         self.lines.append(line)
         self.size += len(line.text) + 100
         self.is_full = self.size > self.most
@@ -75,7 +78,18 @@ class Chunk:
             # A node's own message: it does not move the cursor, so earlier lines are not repeated.
             return
         same = in_attempt and self.cursor.at == line.at
-        self.cursor = Cursor(attempt, line.at, self.cursor.nth + 1 if same else 1)
+        read = 0 if line.is_whole else len(line.text)
+        self.cursor = Cursor(attempt, line.at, self.cursor.nth + 1 if same else 1, read)
+
+    def add_rest(self, line: LogLine) -> None:
+        """Add what was missing of the line at the cursor, if it is there now."""
+        missing = line.text[self.cursor.read :]
+        if missing:
+            self.lines.append(replace(line, text=missing))
+            self.size += len(missing) + 100
+            self.is_full = self.size > self.most
+        read = 0 if line.is_whole else len(line.text)
+        self.cursor = replace(self.cursor, read=read)
 
 
 async def read_chunk(runs: Runs, body: Body, cursor: Cursor, patience: Patience) -> Chunk:
@@ -132,6 +146,8 @@ async def _follow_attempt(
             continue
         if line.at == start.at and skip > 0:
             skip -= 1
+            if skip == 0 and start.read:
+                chunk.add_rest(line)
             continue
         chunk.add(line, attempt)
         arrived.set()

@@ -29,6 +29,8 @@ LONGEST_LINE = 1024 * 1024
 #: Seconds between two checks of a Pod whose container has not started; a change of the run ends the
 #: wait earlier.
 _LOOK_AGAIN = 0.5
+#: Characters.
+_LONGEST_STAMP = len("2026-01-02T03:04:05.123456789+00:00")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -53,7 +55,7 @@ async def follow_pod(
         try:
             pod = attempt_pod(body, attempt)
             if pod:
-                async for raw in follow(namespace, pod, **query):
+                async for raw in leave_out_rest(follow(namespace, pod, **query), since):
                     yield parse_line(raw)
                 return
         except (NotFound, Invalid):
@@ -72,6 +74,31 @@ def attempt_pod(body: Body, attempt: int) -> str:
     return "" if is_waiting else names.attempt_pod(read_status(body), attempt)
 
 
+async def leave_out_rest(
+    lines: AsyncIterator[bytes], since: str | None
+) -> AsyncGenerator[bytes, None]:
+    """The lines of a reading from `since` on, without the rest of a line that began before it.
+
+    A node keeps a long line in pieces, each with its own time. It sends the pieces from `since` on,
+    and no time before them (seen with a kubelet 1.36). A line without a time that no line with one
+    follows is the node's own message.
+    """
+    held = b""
+    is_first = since is not None
+    async for raw in lines:
+        if is_first or held:
+            has_time = _STAMP.match(raw[:_LONGEST_STAMP].decode(errors="replace"))
+            if is_first and not has_time:
+                is_first, held = False, raw
+                continue
+            if held and not has_time:
+                yield held
+            is_first, held = False, b""
+        yield raw
+    if held:
+        yield held
+
+
 def parse_line(raw: bytes) -> LogLine:
     """Parse `TIME TEXT`; bytes that are not UTF-8 are replaced.
 
@@ -79,7 +106,9 @@ def parse_line(raw: bytes) -> LogLine:
     """
     line = raw.decode(errors="replace").removesuffix("\n")
     stamp, _, text = line.partition(" ")
-    return LogLine(in_utc(stamp), text) if _STAMP.fullmatch(stamp) else LogLine("", line)
+    if not _STAMP.fullmatch(stamp):
+        return LogLine("", line)
+    return LogLine(in_utc(stamp), text, is_whole=raw.endswith(b"\n"))
 
 
 def in_utc(stamp: str) -> str:

@@ -56,11 +56,13 @@ class LogLine:
     """One line of the main container.
 
     `at` is an RFC 3339 time with nanoseconds, in UTC, ending in Z; `text` has no line end. A node
-    that cannot read a log reports that in a line without a time: `at` is then empty.
+    that cannot read a log reports that in a line without a time: `at` is then empty. A line that is
+    not whole may go on: a followed log can end in the middle of one.
     """
 
     at: str
     text: str
+    is_whole: bool = True
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,14 @@ import pytest
 from tests.support.running_run import operation
 
 from opstrand.kube.errors import Invalid, NotFound
-from opstrand.runs.pod_logs import LONGEST_LINE, attempt_pod, follow_pod, in_utc, parse_line
+from opstrand.runs.pod_logs import (
+    LONGEST_LINE,
+    attempt_pod,
+    follow_pod,
+    in_utc,
+    leave_out_rest,
+    parse_line,
+)
 from opstrand.runs.protocols import LogLine
 from opstrand.types import Body
 
@@ -90,7 +97,7 @@ SECOND = "2026-01-02T03:04:05.000000000"
         ),
         (
             b"2026-01-02T03:04:05Z \x00 \x1b[1m \xe2\x80\xa8 \xed\xa0\x80\r",
-            LogLine(f"{SECOND}Z", "\x00 \x1b[1m \u2028 \ufffd\ufffd\ufffd\r"),
+            LogLine(f"{SECOND}Z", "\x00 \x1b[1m \u2028 \ufffd\ufffd\ufffd\r", is_whole=False),
         ),
         # A kubelet reports this with 200 and no time, in place of the log.
         (
@@ -102,6 +109,31 @@ SECOND = "2026-01-02T03:04:05.000000000"
 )
 def test_lines(raw: bytes, line: LogLine) -> None:
     assert parse_line(raw) == line
+
+
+TIMED = [b"2026-01-02T03:04:05.2Z two\n", b"2026-01-02T03:04:05.3Z three"]
+REST, MESSAGE = b"xxxx\n", b"unable to retrieve container logs for containerd://4f0c"
+
+
+@pytest.mark.parametrize(
+    ("since", "sent", "read"),
+    [
+        ("2026-01-02T03:04:05Z", [REST, *TIMED], TIMED),
+        ("2026-01-02T03:04:05Z", TIMED, TIMED),
+        ("2026-01-02T03:04:05Z", [MESSAGE], [MESSAGE]),
+        ("2026-01-02T03:04:05Z", [*TIMED, MESSAGE], [*TIMED, MESSAGE]),
+        ("2026-01-02T03:04:05Z", [], []),
+        (None, [MESSAGE, *TIMED], [MESSAGE, *TIMED]),
+    ],
+)
+async def test_the_rest_of_a_line_that_began_before_the_reading_is_left_out(
+    since: str | None, sent: list[bytes], read: list[bytes]
+) -> None:
+    async def lines() -> AsyncIterator[bytes]:
+        for line in sent:
+            yield line
+
+    assert [line async for line in leave_out_rest(lines(), since)] == read
 
 
 def test_moments_compare_as_text_whatever_their_zone() -> None:

@@ -23,7 +23,7 @@ from opstrand.kube.informer import Informer, Scope
 from opstrand.kube.resources import OPERATIONS, PODS, Resource
 from opstrand.kube.versions import is_newer
 from opstrand.kube.watch_health import WatchHealth
-from opstrand.runs.pod_logs import in_utc
+from opstrand.runs.pod_logs import in_utc, leave_out_rest
 from opstrand.types import Body, ContainerState, Key, Manifest, PodStatus, RunStatus, key_of
 
 #: Seconds that a cluster may not answer before following is given up.
@@ -169,6 +169,8 @@ class LogCursor:
     at: str = ""
     count: int = 0
     _passed: int = 0
+    #: Bytes of the last line, if its end has not arrived: a followed log can end in the middle.
+    _unfinished: int = 0
     _strange: bytes = b""
 
     def begin(self) -> str | None:
@@ -185,12 +187,19 @@ class LogCursor:
             return None
         if at > self.at:
             self.at, self.count, self._passed = at, 1, 1
-            return text
+            return self._report(text, 0)
         self._passed += 1
+        if self._passed == self.count and self._unfinished:
+            return self._report(text, self._unfinished) or None
         if self._passed <= self.count:
             return None
         self.count += 1
-        return text
+        return self._report(text, 0)
+
+    def _report(self, text: bytes, before: int) -> bytes:
+        """Return the line without the bytes that were reported before."""
+        self._unfinished = 0 if text.endswith(b"\n") else len(text)
+        return text[before:]
 
     def _accept_untimed(self, raw: bytes) -> bytes | None:
         """Return the kubelet's own message, that it cannot read the log, only once."""
@@ -314,11 +323,11 @@ async def follow_log(
     while True:
         # Check before reading, so that lines written between the two are not lost.
         ended = is_past() or (not starts_again and await _has_ended(api, namespace, pod, container))
-        since = {"sinceTime": start} if (start := cursor.begin()) else {}
+        start = cursor.begin()
+        since = {"sinceTime": start} if start else {}
+        lines = api.follow_log(namespace, pod, container=container, timestamps=True, **since)
         try:
-            async for raw in api.follow_log(
-                namespace, pod, container=container, timestamps=True, **since
-            ):
+            async for raw in leave_out_rest(lines, start):
                 patience.renew()
                 text = cursor.accept(raw)
                 if text is not None:

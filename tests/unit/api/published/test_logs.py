@@ -108,7 +108,9 @@ def test_a_cursor_survives_its_way_through_the_client() -> None:
     for text in "ab":
         chunk.add(LogLine("2026-01-02T03:04:05.123456789Z", text), 2)
     assert Cursor.parse(str(chunk.cursor)) == Cursor(2, "2026-01-02T03:04:05.123456789Z", 2)
-    for nonsense in (None, "", "x", "1", "1.x.y", "9" * 100):
+    chunk.add(LogLine("2026-01-02T03:04:05.123456789Z", "abc", is_whole=False), 2)
+    assert Cursor.parse(str(chunk.cursor)) == Cursor(2, "2026-01-02T03:04:05.123456789Z", 3, 3)
+    for nonsense in ("1.2-x.y", "1.-2.y", None, "", "x", "1", "1.x.y", "9" * 100):
         assert Cursor.parse(nonsense) == Cursor()
 
 
@@ -177,6 +179,41 @@ async def test_messages_of_a_node_in_a_log_make_no_line_appear_twice() -> None:
         await living
     assert [text for text in told if not text.startswith("failed")] == ["one", "two", "three"]
     assert told.count("failed to create fsnotify watcher: too many open files") == 1
+
+
+class BrokenOffRuns(MemoryRuns):
+    """Each read of the log ends later in the same line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends = [4, 4, 6, 10]
+        self.last = asyncio.Event()
+
+    async def log(self, body: Any, attempt: int, since: str | None) -> Any:
+        end = self.ends.pop(0) if self.ends else 10
+        if not self.ends:
+            self.last.set()
+        yield LogLine("2026-01-02T03:04:05.000000000Z", "before")
+        text = "0123456789"[:end]
+        yield LogLine("2026-01-02T03:04:05.000000000Z", text, is_whole=end == 10)
+
+
+async def test_a_line_of_which_the_end_arrives_later_is_read_whole() -> None:
+    runs = BrokenOffRuns()
+    await runs.put(operation())
+
+    async def end() -> None:
+        await runs.last.wait()
+        await runs.put(operation(phase="Succeeded"))
+
+    async with TestClient(
+        TestServer(create_app(runs, StaticToken("secret"))),
+        headers={"Authorization": "Token secret"},
+    ) as api:
+        ending = asyncio.create_task(end())
+        told = await follow(api)
+        await ending
+    assert told == ["before", "0123", "45", "6789"]
 
 
 class UnreadableRuns(MemoryRuns):
