@@ -5,7 +5,7 @@ cut.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import pytest
@@ -126,7 +126,7 @@ class RetryingCluster:
     def _is_over(self) -> bool:
         return self._now == len(self._steps) - 1
 
-    async def follow_log(self, namespace: str, pod: str, **_: Any) -> AsyncIterator[bytes]:
+    async def follow_log(self, namespace: str, pod: str, **_: Any) -> AsyncGenerator[bytes, None]:
         lines = self._steps[self._now][1].get(pod)
         if lines is None:
             raise NotFound("not there", status=404)

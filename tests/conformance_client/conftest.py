@@ -9,7 +9,7 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,9 @@ class LivingRuns(MemoryRuns):
         await self._enter(uuid, "Succeeded", "succeeded", finishedAt=_now())
         self.ended_at = time.monotonic()
 
-    async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
+    async def log(
+        self, body: Body, attempt: int, since: str | None
+    ) -> AsyncGenerator[LogLine, None]:
         """Yield the lines. If this log breaks, the reads after the first fail too, more often than
         the client retries by itself (three times).
         """

@@ -197,14 +197,13 @@ class KubeApi:
         except NotFound:
             return
 
-    async def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]:
+    def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncGenerator[bytes, None]:
         """The lines of the log as they arrive, each with its newline, until the container ends."""
-        async for line in self.read_log_lines(namespace, pod, **{**query, "follow": True}):
-            yield line
+        return self.read_log_lines(namespace, pod, **{**query, "follow": True})
 
     async def read_log_lines(
         self, namespace: str, pod: str, *, longest: int | None = None, **query: Any
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The lines of the log byte for byte, each with its newline. Without `follow`, only those
         that exist now.
 

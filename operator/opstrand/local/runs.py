@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 
 from opstrand.core.phase import parse_phase
@@ -220,7 +220,9 @@ class SharedRuns(LocalRuns):
             for child in made:
                 await self.drop(child)
 
-    async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
+    async def log(
+        self, body: Body, attempt: int, since: str | None
+    ) -> AsyncGenerator[LogLine, None]:
         key, reader = key_of(body), LogReader(self._records.log_of(key_of(body), attempt))
         while True:
             # Check before reading, so that a line written between the two is not lost.

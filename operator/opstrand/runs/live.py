@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from opstrand.errors import PlatformError
@@ -46,7 +46,7 @@ _LIST_INTERVAL = 1.0
 class Cluster(WatchedKube, Protocol):
     """The part of `kube.client.KubeApi` that is needed here."""
 
-    def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]: ...
+    def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncGenerator[bytes, None]: ...
 
     def impersonate(
         self,
@@ -238,7 +238,9 @@ class ClusterRuns:
             raise RunNotFound(uuid)
         return body
 
-    async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
+    async def log(
+        self, body: Body, attempt: int, since: str | None
+    ) -> AsyncGenerator[LogLine, None]:
         lines = follow_pod(self._logs.follow_log, self.wait, body, attempt, since)
         async with contextlib.aclosing(lines):
             async for line in lines:

@@ -141,18 +141,19 @@ async def _follow_attempt(
 ) -> None:
     start = chunk.cursor if chunk.cursor.attempt == attempt else Cursor(attempt)
     skip = start.nth
-    async for line in runs.log(body, attempt, start.at or None):
-        if line.at < start.at:
-            continue
-        if line.at == start.at and skip > 0:
-            skip -= 1
-            if skip == 0 and start.read:
-                chunk.add_rest(line)
-            continue
-        chunk.add(line, attempt)
-        arrived.set()
-        if chunk.is_full:
-            return
+    async with contextlib.aclosing(runs.log(body, attempt, start.at or None)) as lines:
+        async for line in lines:
+            if line.at < start.at:
+                continue
+            if line.at == start.at and skip > 0:
+                skip -= 1
+                if skip == 0 and start.read:
+                    chunk.add_rest(line)
+                continue
+            chunk.add(line, attempt)
+            arrived.set()
+            if chunk.is_full:
+                return
 
 
 async def _wait_for_more(runs: Runs, body: Body, attempt: int) -> Body:

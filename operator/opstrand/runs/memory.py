@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid as uuids
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -127,7 +127,9 @@ class MemoryRuns:
         self._ended.add((uuid, attempt))
         await self._changed()
 
-    async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
+    async def log(
+        self, body: Body, attempt: int, since: str | None
+    ) -> AsyncGenerator[LogLine, None]:
         project, uuid, sent = body["metadata"]["namespace"], run_uuid(body), 0
         lines = self._logs.setdefault((uuid, attempt), [])
 

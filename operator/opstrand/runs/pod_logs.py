@@ -7,7 +7,8 @@ reads the log.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from opstrand.runs.log_tail import current_attempt
 from opstrand.runs.protocols import LogLine
 from opstrand.types import Body
 
-Follow = Callable[..., AsyncIterator[bytes]]
+Follow = Callable[..., AsyncGenerator[bytes, None]]
 Wait = Callable[[str, str, Callable[[Body], bool], float], Awaitable[Body]]
 
 #: Bytes: a longer line is cut, and the cut says how much is missing.
@@ -55,8 +56,10 @@ async def follow_pod(
         try:
             pod = attempt_pod(body, attempt)
             if pod:
-                async for raw in leave_out_rest(follow(namespace, pod, **query), since):
-                    yield parse_line(raw)
+                log = leave_out_rest(follow(namespace, pod, **query), since)
+                async with aclosing(log) as lines:
+                    async for raw in lines:
+                        yield parse_line(raw)
                 return
         except (NotFound, Invalid):
             # Invalid (HTTP 400): the container has not started yet, or never will.
@@ -75,7 +78,7 @@ def attempt_pod(body: Body, attempt: int) -> str:
 
 
 async def leave_out_rest(
-    lines: AsyncIterator[bytes], since: str | None
+    lines: AsyncGenerator[bytes, None], since: str | None
 ) -> AsyncGenerator[bytes, None]:
     """The lines of a reading from `since` on, without the rest of a line that began before it.
 
@@ -85,16 +88,17 @@ async def leave_out_rest(
     """
     held = b""
     is_first = since is not None
-    async for raw in lines:
-        if is_first or held:
-            has_time = _STAMP.match(raw[:_LONGEST_STAMP].decode(errors="replace"))
-            if is_first and not has_time:
-                is_first, held = False, raw
-                continue
-            if held and not has_time:
-                yield held
-            is_first, held = False, b""
-        yield raw
+    async with aclosing(lines):
+        async for raw in lines:
+            if is_first or held:
+                has_time = _STAMP.match(raw[:_LONGEST_STAMP].decode(errors="replace"))
+                if is_first and not has_time:
+                    is_first, held = False, raw
+                    continue
+                if held and not has_time:
+                    yield held
+                is_first, held = False, b""
+            yield raw
     if held:
         yield held
 

@@ -7,7 +7,7 @@ shape for every store; `api.published.views` maps it to the wire. Must not know 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -139,7 +139,7 @@ class Runs(Protocol):
     ) -> Body:
         """The run as soon as `until` holds for it, or as it is after `seconds`."""
 
-    def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
+    def log(self, body: Body, attempt: int, since: str | None) -> AsyncGenerator[LogLine, None]:
         """Follow the main container of an attempt, oldest line first, from the whole second of
         `since` (a `LogLine.at`) on.
 

@@ -7,7 +7,7 @@ import base64
 import json
 import random
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -113,7 +113,9 @@ class BrokenRuns(MemoryRuns):
 
     broken = ""
 
-    async def log(self, body: Body, attempt: int, since: str | None) -> AsyncIterator[LogLine]:
+    async def log(
+        self, body: Body, attempt: int, since: str | None
+    ) -> AsyncGenerator[LogLine, None]:
         if run_uuid(body) == self.broken:
             raise PlatformError("the node does not answer")
         async for line in super().log(body, attempt, since):

@@ -1,6 +1,6 @@
 """A Pod's log: waiting for its container, and the forms of time that Kubernetes writes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -27,7 +27,7 @@ class Pods:
         self.phases = list(phases)
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
-    async def follow(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]:
+    async def follow(self, namespace: str, pod: str, **query: Any) -> AsyncGenerator[bytes, None]:
         self.asked.append((f"{namespace}/{pod}", query))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -129,7 +129,7 @@ REST, MESSAGE = b"xxxx\n", b"unable to retrieve container logs for containerd://
 async def test_the_rest_of_a_line_that_began_before_the_reading_is_left_out(
     since: str | None, sent: list[bytes], read: list[bytes]
 ) -> None:
-    async def lines() -> AsyncIterator[bytes]:
+    async def lines() -> AsyncGenerator[bytes, None]:
         for line in sent:
             yield line
 

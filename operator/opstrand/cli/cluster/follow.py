@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Set
+from collections.abc import AsyncGenerator, Callable, Set
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol, cast
 
@@ -44,7 +45,7 @@ class LogApi(Protocol):
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
 
-    def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]: ...
+    def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncGenerator[bytes, None]: ...
 
 
 OnChange = Callable[[Manifest], None]
@@ -325,13 +326,14 @@ async def follow_log(
         ended = is_past() or (not starts_again and await _has_ended(api, namespace, pod, container))
         start = cursor.begin()
         since = {"sinceTime": start} if start else {}
-        lines = api.follow_log(namespace, pod, container=container, timestamps=True, **since)
+        log = api.follow_log(namespace, pod, container=container, timestamps=True, **since)
         try:
-            async for raw in leave_out_rest(lines, start):
-                patience.renew()
-                text = cursor.accept(raw)
-                if text is not None:
-                    on_line(text)
+            async with aclosing(leave_out_rest(log, start)) as lines:
+                async for raw in lines:
+                    patience.renew()
+                    text = cursor.accept(raw)
+                    if text is not None:
+                        on_line(text)
         except NotFound:
             return
         except Unreachable as error:

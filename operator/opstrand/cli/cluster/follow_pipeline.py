@@ -7,7 +7,8 @@ end is. Must not print, and must not decide what a change means.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Set
+from collections.abc import AsyncGenerator, Callable, Set
+from contextlib import aclosing
 from typing import Any
 
 from opstrand.cli.cluster.follow import (
@@ -126,9 +127,12 @@ class _FewLogs:
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest:
         return await self._api.get(resource, namespace, name)
 
-    async def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncIterator[bytes]:
-        async with self._places:
-            async for line in self._api.follow_log(namespace, pod, **query):
+    async def follow_log(
+        self, namespace: str, pod: str, **query: Any
+    ) -> AsyncGenerator[bytes, None]:
+        log = self._api.follow_log(namespace, pod, **query)
+        async with self._places, aclosing(log) as lines:
+            async for line in lines:
                 yield line
 
 

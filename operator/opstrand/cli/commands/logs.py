@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -348,10 +349,12 @@ async def _print_lines(
     from opstrand.cli.cluster.follow import split_line
 
     begins, size = "", 0
-    async for line in api.read_log_lines(namespace, pod, **{**query, "timestamps": True}):
-        at, text = split_line(line)
-        begins, size = begins or at, size + len(line)
-        sink.show(line if query["timestamps"] else text)
+    log = api.read_log_lines(namespace, pod, **{**query, "timestamps": True})
+    async with aclosing(log) as lines:
+        async for line in lines:
+            at, text = split_line(line)
+            begins, size = begins or at, size + len(line)
+            sink.show(line if query["timestamps"] else text)
     if size >= _LONG and query["tailLines"] is None and query["sinceSeconds"] is None:
         await _report_missing_start(api, namespace, pod, query["container"], begins)
 
