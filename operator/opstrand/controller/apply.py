@@ -198,15 +198,21 @@ async def _act_at_once(
 ) -> ApiError | None:
     """Perform actions that do not need each other; returns the first refusal.
 
-    All of them have ended when this returns or raises.
+    After a refusal no further one is begun: the decision that follows says how to go on. All of
+    them have ended when this returns or raises.
     """
     if len(actions) == 1:
         return await _act(actions[0], key=key, snapshot=snapshot, world=world, wake=wake)
     slots = asyncio.Semaphore(_AT_ONCE)
+    refusals: list[ApiError] = []
 
-    async def act(action: Action) -> ApiError | None:
+    async def act(action: Action) -> None:
         async with slots:
-            return await _act(action, key=key, snapshot=snapshot, world=world, wake=wake)
+            if refusals:
+                return
+            refusal = await _act(action, key=key, snapshot=snapshot, world=world, wake=wake)
+            if refusal is not None:
+                refusals.append(refusal)
 
     tasks = [asyncio.ensure_future(act(action)) for action in actions]
     try:
@@ -214,7 +220,9 @@ async def _act_at_once(
     finally:
         for task in tasks:
             task.cancel()
-    return next((refusal for task in tasks if (refusal := task.result()) is not None), None)
+    for task in tasks:
+        task.result()
+    return refusals[0] if refusals else None
 
 
 async def _act(

@@ -19,7 +19,7 @@ from typing import Any
 
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.actions import Action, Claim, Create, Refusal
-from opstrand.core.lifecycle.admission import Verdict, interpret_child_refusal
+from opstrand.core.lifecycle.admission import Verdict
 from opstrand.core.lifecycle.asks import Ask, Children, Get, Known, Pipeline
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, end
@@ -44,6 +44,11 @@ from opstrand.core.pods.volumes import store_path
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.resolve import Resolved, restore_value
 from opstrand.core.runtimes.base import Frozen
+from opstrand.core.runtimes.refused_child import (
+    answer_refusal,
+    describe_running,
+    end_with_children,
+)
 from opstrand.errors import SpecError
 from opstrand.types import OperationBody
 
@@ -54,8 +59,9 @@ _MOST_CREATED = 50
 _MOST_SOUGHT = 50
 #: Seconds between two writes of letters alone.
 _INTERVAL = 5.0
+#: The reason of a pipeline that goes on, and that of one that was asked to stop.
+_RUNNING, _ON_REQUEST = "PipelineRunning", "Stopping"
 #: Reasons of Stopping, and how the pipeline ends then. Any other one is a failure.
-_ON_REQUEST = "Stopping"
 _AFTER_STOP = {
     "NamespaceTerminating": Phase.STOPPED,
     "MetricReached": Phase.SUCCEEDED,
@@ -98,7 +104,7 @@ class DagRuntime:
             creates,
             requeue_after=0.0 if len(first) == _MOST_CREATED else _INTERVAL,
             phase=Phase.RUNNING,
-            reason="PipelineRunning",
+            reason=_RUNNING,
         )
 
     def asks(self, snapshot: Snapshot) -> tuple[Ask, ...]:
@@ -130,16 +136,10 @@ class DagRuntime:
         return NOTHING
 
     def refused(self, snapshot: Snapshot, refusal: Refusal) -> Decision | None:
-        verdict = interpret_child_refusal(refusal)
-        return None if verdict is None else self.end_early(snapshot, verdict)
+        return answer_refusal(snapshot, refusal)
 
     def end_early(self, snapshot: Snapshot, verdict: Verdict) -> Decision:
-        if not verdict.phase.is_final:
-            # A quota frees up by itself.
-            return Decision(dict(snapshot.status), requeue_after=verdict.again)
-        return Decision(
-            advanced(snapshot, Phase.STOPPING, verdict.reason, verdict.message), requeue_after=0.0
-        )
+        return end_with_children(snapshot, verdict)
 
 
 def _plan(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Plan:
@@ -217,7 +217,12 @@ class _See:
 
     @cached_property
     def unknown(self) -> frozenset[int]:
-        """The objects of which it is not known that this run asked for them."""
+        """The objects of which it is not known that this run asked for them.
+
+        A pipeline that ends compares none of them: it waits for all that name it as their owner.
+        """
+        if self.snapshot.is_to_stop or self.snapshot.is_being_deleted:
+            return frozenset()
         return frozenset(at for at in self.unrecorded if not self._is_own(at))
 
     def _is_own(self, at: int) -> bool:
@@ -283,7 +288,13 @@ class _Advance:
         stop = self._find_early_stop(step) if snapshot.phase is Phase.RUNNING else None
         if stop is not None:
             return self._write(replace(step, start=()), Phase.STOPPING, stop.reason, stop.message)
+        if snapshot.phase is Phase.RUNNING and self._is_refusal_over(step):
+            return self._write(step, Phase.RUNNING, _RUNNING, "")
         return self._keep(step)
+
+    def _is_refusal_over(self, step: Step) -> bool:
+        reason, _ = describe_running(self.snapshot, _RUNNING, is_creating=bool(step.start))
+        return self.snapshot.status.get("reason") != reason
 
     def _find_early_stop(self, step: Step) -> Stop | None:
         outline, bodies = self.see.outline, self.see.bodies

@@ -14,7 +14,7 @@ from typing import Any
 from opstrand.core.compiling.matrix import fill_scope, make_operation, render_matrix
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.actions import Claim, Create, Refusal
-from opstrand.core.lifecycle.admission import Verdict, interpret_child_refusal, refuse
+from opstrand.core.lifecycle.admission import Verdict
 from opstrand.core.lifecycle.asks import Ask
 from opstrand.core.lifecycle.conditions import SPACE_EXHAUSTED, set_condition
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
@@ -45,6 +45,11 @@ from opstrand.core.runtimes.matrix_snapshot import (
     progress_facts,
     see_matrix,
 )
+from opstrand.core.runtimes.refused_child import (
+    answer_refusal,
+    describe_running,
+    end_with_children,
+)
 from opstrand.core.templates.template import render
 from opstrand.errors import SpecError
 from opstrand.types import Condition, Manifest
@@ -56,6 +61,7 @@ MOST_CREATED = 20
 WRITE_EVERY = 5.0
 #: Digits of the uuid that make a seed: a cluster stores whole numbers of 64 bits with a sign.
 _SEED_DIGITS = 15
+_RUNNING = "MatrixRunning"
 #: Reasons of a stop, and how the matrix ends then. Any other one is a failure.
 _AFTER_STOP = {
     "Stopping": Phase.STOPPED,
@@ -86,22 +92,16 @@ class MatrixRuntime:
         try:
             return _advance(see_matrix(snapshot))
         except SpecError as error:
-            verdict = Verdict(Phase.FAILED, error.reason, error.message)
-            return self.end_early(snapshot, verdict)
+            return self.end_early(snapshot, Verdict(Phase.FAILED, error.reason, error.message))
 
     def clear(self, snapshot: Snapshot) -> Decision:
         return NOTHING
 
     def refused(self, snapshot: Snapshot, refusal: Refusal) -> Decision | None:
-        verdict = interpret_child_refusal(refusal)
-        return None if verdict is None else self.end_early(snapshot, verdict)
+        return answer_refusal(snapshot, refusal)
 
     def end_early(self, snapshot: Snapshot, verdict: Verdict) -> Decision:
-        if not verdict.phase.is_final:
-            # The runs that exist go on; the next ones are tried again later.
-            status = advanced(snapshot, snapshot.phase, verdict.reason, verdict.message)
-            return Decision(status, requeue_after=verdict.again)
-        return refuse(snapshot, verdict, is_cleared_first=True)
+        return end_with_children(snapshot, verdict)
 
 
 # -- the freeze ------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Froze
         creates,
         requeue_after=0.0 if len(creates) in (0, MOST_CREATED) else None,
         phase=Phase.RUNNING,
-        reason="MatrixRunning",
+        reason=_RUNNING,
     )
 
 
@@ -290,7 +290,7 @@ def _create(snapshot: MatrixSnapshot, progress: Progress) -> Decision:
     progress = replace(progress, children=drop(progress.children, found.dropped))
     creates = maker.create_all(progress.children)
     is_new = bool(found.origins) and dict(found.origins or {}) != snapshot.origins
-    decision = _go_on(snapshot, progress, found.origins, at_once=is_new)
+    decision = _go_on(snapshot, progress, found.origins, at_once=is_new, is_creating=bool(creates))
     again = 0.0 if len(creates) == MOST_CREATED else decision.requeue_after
     return replace(decision, actions=creates, requeue_after=again)
 
@@ -301,17 +301,19 @@ def _go_on(
     origins: Mapping[int, int] | None = None,
     *,
     at_once: bool = False,
+    is_creating: bool = False,
 ) -> Decision:
     if progress.children.is_done:
         return _end(snapshot, progress, find_matrix_end(progress, snapshot.metric))
     facts = progress_facts(snapshot, progress, origins)
     is_same = all(snapshot.status.get(key) == value for key, value in facts.items())
-    if is_same and snapshot.status.get("reason") == "MatrixRunning":
+    reason, message = describe_running(snapshot, _RUNNING, is_creating=is_creating)
+    if is_same and snapshot.status.get("reason") == reason:
         return NOTHING
     wait = 0.0 if at_once else snapshot.written_for(WRITE_EVERY)
     if wait > 0:
         return Decision(requeue_after=wait)
-    return _write(snapshot, progress, Phase.RUNNING, "MatrixRunning", "", origins)
+    return _write(snapshot, progress, Phase.RUNNING, reason, message, origins)
 
 
 def _write(

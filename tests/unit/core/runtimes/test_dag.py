@@ -375,12 +375,34 @@ def test_a_child_that_is_refused_is_not_called_a_pod() -> None:
     assert (refused.status["phase"], refused.status["reason"]) == ("Stopping", "ChildRefused")
 
 
-def test_a_quota_is_waited_for() -> None:
+def test_a_quota_is_waited_for_with_its_reason_until_nothing_waits_to_be_created() -> None:
+    cluster = Cluster(pipeline(op("a"), op("b", "a"), op("c")))
+    cluster.step()
+    del cluster.children["c"]
+    refused = decide_refusal(see(cluster.parent, children=cluster.children.values()), FULL)
+    assert refused is not None
+    assert refused.requeue_after == 10.0
+    cluster.parent["status"] = refused.status
+    assert (cluster.status["phase"], cluster.status["reason"]) == ("Running", "QuotaExceeded")
+    assert cluster.status["message"] == FULL.message
+    # It is tried again without a write.
+    cluster.writes = 0
+    again = cluster.decide()
+    assert (again.status, list_actions(again)) == (None, ["Create Operation"])
+    cluster.set(a="s")
+    cluster.step()
+    cluster.step()
+    assert (cluster.status["reason"], cluster.status["message"]) == ("PipelineRunning", "")
+    assert set(cluster.children) == {"a", "b", "c"}
+
+
+def test_a_bug_while_a_pipeline_stops_ends_it() -> None:
     cluster = running(op("a"))
-    decision = decide_refusal(see(cluster.parent, children=cluster.children.values()), FULL)
-    assert decision is not None
-    assert decision.status == cluster.status
-    assert decision.requeue_after == 10.0
+    cluster.parent["spec"]["control"] = {"stop": True}
+    cluster.step()
+    decision = fail(see(cluster.parent, children=cluster.children.values()), "InternalError", "bug")
+    assert decision.status is not None
+    assert (decision.status["phase"], decision.status["reason"]) == ("Failed", "InternalError")
 
 
 def test_a_bug_ends_a_pipeline_after_its_children() -> None:

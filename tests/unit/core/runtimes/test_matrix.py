@@ -333,8 +333,12 @@ def test_a_quota_keeps_the_next_runs_waiting_and_says_so() -> None:
     world._write(refused.status)
     assert (world.status["phase"], world.status["reason"]) == ("Running", "QuotaExceeded")
     world.now += timedelta(seconds=10)
+    # It is tried again without a write, and said until nothing waits to be created.
+    world.writes = 0
     world.step()
-    assert (world.status["reason"], len(world.created)) == ("MatrixRunning", 2)
+    assert (world.status["reason"], world.writes, len(world.created)) == ("QuotaExceeded", 0, 2)
+    world.step()
+    assert (world.status["reason"], world.status["message"]) == ("MatrixRunning", "")
 
 
 @settings(max_examples=60, deadline=None)
