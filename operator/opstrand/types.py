@@ -347,6 +347,7 @@ class RunStatus(TypedDict, total=False):
     frozenOutputs: Mapping[str, Any]
     meta: Mapping[str, Any]
     component: Mapping[str, Any]
+    components: Mapping[str, Any]
     catalog: Mapping[str, Any]
     tags: Sequence[str]
     artifacts: Sequence[RecordedArtifact]

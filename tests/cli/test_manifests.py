@@ -111,3 +111,23 @@ def test_documents_know_their_lines() -> None:
     ]
     with pytest.raises(SpecError, match=f"at most {MAX_DOCUMENTS} are read"):
         parse_documents("---\na: 1\n" * (MAX_DOCUMENTS + 1))
+
+
+def test_a_component_that_contains_itself_is_refused_with_its_line(
+    cli: Cli, tmp_path: Path
+) -> None:
+    text = """apiVersion: opstrand.dev/v1
+kind: Component
+metadata: {name: train}
+spec:
+  run:
+    kind: dag
+    operations:
+    - name: again
+      hubRef: train
+"""
+    ran = cli("check", write(tmp_path, text))
+    assert ran.code != 0
+    assert re.search(
+        r"all\.yaml:9:\d+: .*the Component 'train' would contain itself", ran.stderr + ran.out
+    ), ran

@@ -17,7 +17,7 @@ from opstrand.controller.decision_job import MODULE
 from opstrand.controller.gather import World
 from opstrand.controller.reconcile import reconcile
 from opstrand.core import names
-from opstrand.kube.resources import DEPLOYMENTS, OPERATIONS, PODS, SERVICES, Resource
+from opstrand.kube.resources import COMPONENTS, DEPLOYMENTS, OPERATIONS, PODS, SERVICES, Resource
 from opstrand.local.kube import MemoryKube
 from opstrand.settings import Settings
 from opstrand.types import Key, Manifest, key_of
@@ -110,6 +110,13 @@ class MemoryCluster:
         ops = [{"op": "add", "path": f"/spec/{key}", "value": value}]
         await self.kube.json_patch(OPERATIONS, NAMESPACE, name, ops)
 
+    async def put_component(self, name: str, spec: Mapping[str, Any]) -> None:
+        """Create or replace a Component."""
+        found = self.kube.find(COMPONENTS, NAMESPACE, name)
+        metadata = {"name": name, "namespace": NAMESPACE, "uid": f"component-{name}"}
+        body = {**(found or {"metadata": metadata}), "kind": "Component", "spec": dict(spec)}
+        await self.kube.store(COMPONENTS, body, "MODIFIED" if found else "ADDED")
+
     def get(self, name: str) -> Manifest:
         found = self.kube.find(OPERATIONS, NAMESPACE, name)
         assert found is not None, f"there is no run '{name}'"
@@ -128,6 +135,11 @@ class MemoryCluster:
             for one in found
             if labels[key_of(one)[1]].get(names.PIPELINE) == uuid
         }
+
+    def find_child(self, pipeline: str, key: str | int) -> str:
+        """Return the name of the run of an operation or an index."""
+        uuid = names.run_uuid(self.get(pipeline)["metadata"]["uid"])
+        return names.child_name(pipeline, uuid, key)
 
     async def delete(self, name: str) -> None:
         """Delete a run; `collect_garbage` removes what it owned."""

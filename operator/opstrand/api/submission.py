@@ -15,10 +15,10 @@ from typing import Any
 
 from opstrand.core.compiling.check import check_alone
 from opstrand.core.compiling.compile import compile_alone, compile_operation
-from opstrand.core.compiling.prepare import component_name
 from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.compiling.without_effect import find_idle
 from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
+from opstrand.core.pipelines.hub import component_name
 from opstrand.core.planning.connections import Catalog
 from opstrand.core.templates.evaluation import evaluate_traced
 from opstrand.core.templates.template import Evaluate, refuse

@@ -15,7 +15,12 @@ from typing import Any
 from opstrand.controller.decision_job import MODULE as JOB
 from opstrand.controller.decision_job import Needs, warm_up
 from opstrand.controller.gather import Gathered, World
-from opstrand.controller.references import check_waiting, find_component, find_upstream
+from opstrand.controller.references import (
+    check_waiting,
+    find_component,
+    find_components,
+    find_upstream,
+)
 from opstrand.controller.suggestions import suggest_component, suggest_upstream
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.decide import decide
@@ -66,6 +71,7 @@ def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
         return snapshot.changed(near=near)
     if prepared.compiled.joins:
         raise NeedsWorker
+    snapshot = snapshot.changed(components=_read_components(key, prepared, world))
     bodies = find_upstream(key, prepared.refs, world)
     if len(bodies) > _FEW or any(map(is_large, bodies.values())):
         raise NeedsWorker
@@ -76,6 +82,13 @@ def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
         for ref, body in bodies.items()
     }
     return snapshot.changed(upstream=upstream, near=suggest_upstream(snapshot, bodies, world.cache))
+
+
+def _read_components(key: Key, prepared: Prepared, world: World) -> dict[str, Mapping[str, Any]]:
+    found = find_components(key, prepared.components, world)
+    if any(map(is_large, found.values())):
+        raise NeedsWorker
+    return {name: body.get("spec") or {} for name, body in found.items()}
 
 
 def _prepare(body: Mapping[str, Any], key: Key, world: World) -> Prepared | SpecError:
@@ -139,8 +152,18 @@ async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decisi
         [to_parcel(one) for one in project[at : at + _CHUNK]]
         for at in range(0, len(project), _CHUNK)
     )
+    components = {
+        name: to_parcel(one) for name, one in find_components(key, found.components, world).items()
+    }
     decision: Decision = await account.run(
-        "decide_run", body, to_parcel(component), parcels, snapshot.now, seen, chunks=chunks
+        "decide_run",
+        body,
+        to_parcel(component),
+        parcels,
+        snapshot.now,
+        seen,
+        components,
+        chunks=chunks,
     )
     return decision
 

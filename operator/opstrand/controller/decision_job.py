@@ -70,6 +70,8 @@ class Needs:
     refs: frozenset[Ref]
     missing_component: str
     has_joins: bool
+    #: The Components that the operations of a pipeline name.
+    components: frozenset[str] = frozenset()
 
 
 def decide_run(
@@ -79,6 +81,7 @@ def decide_run(
     upstream: Mapping[Ref, Any] | None,
     now: datetime,
     seen: Mapping[str, Any],
+    components: Mapping[str, Any] | None = None,
     project: Sequence[Any] = (),
 ) -> Decision | Needs:
     """A worker's job: the whole decision.
@@ -103,7 +106,15 @@ def decide_run(
     }
     runs = _read_runs(project, settings, places)
     snapshot = Snapshot(
-        whole, prepared, now, settings, evaluate, upstream=others, project=runs, **seen
+        whole,
+        prepared,
+        now,
+        settings,
+        evaluate,
+        upstream=others,
+        project=runs,
+        components=_read_specs(components or {}),
+        **seen,
     )
     decision = decide(snapshot)
     if decision.status is None or not isinstance(body, bytes):
@@ -135,6 +146,10 @@ def _prepare_parcels(
         return error
 
 
+def _read_specs(components: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {name: (from_parcel(one) or {}).get("spec") or {} for name, one in components.items()}
+
+
 def _read_runs(
     project: Sequence[Any], settings: Settings, places: tuple[str, str]
 ) -> tuple[Upstream, ...]:
@@ -158,5 +173,8 @@ def _find_needs(prepared: Prepared | SpecError) -> Needs | None:
     if isinstance(prepared, SpecError):
         return None
     has_joins = prepared.compiled is not None and bool(prepared.compiled.joins)
-    needs = Needs(prepared.refs, prepared.missing_component, has_joins)
-    return needs if needs.refs or needs.missing_component or needs.has_joins else None
+    needs = Needs(prepared.refs, prepared.missing_component, has_joins, prepared.components)
+    return needs if needs != _NOTHING else None
+
+
+_NOTHING = Needs(frozenset(), "", has_joins=False)

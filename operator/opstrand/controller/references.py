@@ -6,25 +6,58 @@ names a sibling or the pipeline. Must not do I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from opstrand.controller.cache import Subject
 from opstrand.controller.gather import World
 from opstrand.core import names
 from opstrand.core.names import run_uuid
+from opstrand.core.packed import unpack
+from opstrand.core.pipelines.children import MAX_DEPTH
+from opstrand.core.pipelines.hub import check_above, find_frozen
 from opstrand.core.resolving.cycles import check_circle
 from opstrand.core.resolving.refs import Ref
 from opstrand.core.resolving.scope import check_sibling, find_pipeline, sibling_name
-from opstrand.types import Key
+from opstrand.types import Body, Key
 
 
 def find_component(key: Key, name: str, world: World) -> Mapping[str, Any] | None:
-    """The Component of this name. If there is none, its creation wakes the run."""
-    found = world.cache.component(key[0], name)
+    """The Component of this name, for the run itself. If there is none, its creation wakes the run.
+
+    Raises SpecError if a pipeline above the run is one of this Component.
+    """
+    check_above(name, _list_above(key, world))
+    found = _find_component(key, name, world)
     if found is None:
         world.cache.wait(key, frozenset({Subject("component", key[0], name)}))
     return found
+
+
+def find_components(key: Key, wanted: Iterable[str], world: World) -> dict[str, Mapping[str, Any]]:
+    """The Components that operations of this run name, as far as they exist."""
+    found = {name: _find_component(key, name, world) for name in sorted(wanted)}
+    return {name: body for name, body in found.items() if body is not None}
+
+
+def _find_component(key: Key, name: str, world: World) -> Mapping[str, Any] | None:
+    """The Component of this name, as the nearest pipeline around the run that used it froze it."""
+    for body in _list_above(key, world):
+        spec = find_frozen(unpack(body), name)
+        if spec is not None:
+            return {"spec": spec}
+    return world.cache.component(key[0], name)
+
+
+def _list_above(key: Key, world: World) -> Iterator[Body]:
+    """Yield the runs that made this one, the nearest first."""
+    body: Body | None = world.cache.operation(key)
+    for _ in range(MAX_DEPTH):
+        uid = "" if body is None else names.controller_uid(body)
+        body = world.cache.find_by_uuid(key[0], run_uuid(uid)) if uid else None
+        if body is None:
+            return
+        yield body
 
 
 def find_upstream(

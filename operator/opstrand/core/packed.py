@@ -96,7 +96,7 @@ def _keep(found: Mapping[str, str] | None, keys: Iterable[str]) -> dict[str, str
 def _head_of_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     head = {
         key: spec[key]
-        for key in ("name", "patchStrategy")
+        for key in ("name", "patchStrategy", "hubRef")
         if isinstance(spec.get(key), str) and len(spec[key]) <= _SHORT
     }
     control, termination = spec.get("control"), spec.get("termination")

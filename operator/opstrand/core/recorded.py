@@ -267,7 +267,7 @@ _KEYS: dict[str, Any] = {
         _is_values,
     ),
     **dict.fromkeys(
-        ("component", "catalog", "inherited"),
+        ("component", "components", "catalog", "inherited"),
         _is_values,
     ),
     **dict.fromkeys(("attempt", "observedGeneration", "platformRetries"), _is_count),

@@ -16,11 +16,13 @@ from opstrand.cli.checking.rendering import check_name
 from opstrand.cli.checking.validate import Verdict, validate_submission
 from opstrand.cli.files.source_map import Layer
 from opstrand.cli.files.submission import Submission, is_manifest
-from opstrand.core.compiling.prepare import component_name
+from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.names import API_VERSION, GROUP
+from opstrand.core.pipelines.hub import component_name, find_itself
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.document import Document, Path, parse_documents
+from opstrand.spec.polyaxonfile import parse_operation
 from opstrand.text import suggest
 
 _KINDS = ("Operation", "Component")
@@ -73,12 +75,22 @@ def validate_manifest(document: Document, *, evaluate: Evaluate) -> Verdict:
 
 def _validate_itself(data: Mapping[str, Any]) -> Iterator[Problem]:
     """Refuse a ref to the object's own name: only here is a name known before the run exists."""
+    if data["kind"] == "Component":
+        yield from _find_own_component(data)
+        return
     name, params = (data.get("metadata") or {}).get("name"), data["spec"].get("params")
-    for param, written in (
-        params.items() if data["kind"] == "Operation" and isinstance(params, Mapping) else ()
-    ):
+    for param, written in params.items() if isinstance(params, Mapping) else ():
         if name and isinstance(written, Mapping) and written.get("ref") == f"ops.{name}":
             yield Problem("RefToItself", f"'ops.{name}' is this very run", f"params.{param}.ref")
+
+
+def _find_own_component(data: Mapping[str, Any]) -> list[Problem]:
+    """Find the operations of a pipeline that are the pipeline itself."""
+    try:
+        compiled = compile_operation(parse_operation({"component": data["spec"]}))
+        return list(find_itself(compiled.nodes, str((data.get("metadata") or {}).get("name"))))
+    except SpecError:
+        return []  # the validation of its spec says why
 
 
 def _validate_head(data: Mapping[str, Any]) -> list[tuple[Path, Problem]]:

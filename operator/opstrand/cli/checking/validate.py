@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from opstrand.cli.files.submission import Submission
 from opstrand.core.compiling.check import check_alone
 from opstrand.core.compiling.compile import compile_alone, compile_operation
-from opstrand.core.compiling.prepare import component_name
 from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.compiling.without_effect import find_idle, find_idle_orders
 from opstrand.core.operation import CompiledOperation
+from opstrand.core.pipelines.hub import component_name
 from opstrand.core.planning.connections import Catalog
 from opstrand.core.planning.context_root import find_literal_files
 from opstrand.core.templates.template import Evaluate

@@ -76,7 +76,7 @@ class Cluster:
 
     async def find_component(self, hub_ref: str) -> Any:
         """Return the component of the hub; None if there is none."""
-        from opstrand.core.compiling.prepare import component_name
+        from opstrand.core.pipelines.hub import component_name
 
         try:
             found = await self.api.get(COMPONENTS, self.project, component_name(hub_ref))

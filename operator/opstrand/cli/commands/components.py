@@ -78,7 +78,7 @@ def apply_component(target: Target, file: str, name: str | None) -> None:
     """
     from opstrand.cli.files.references import Reader, read_file
     from opstrand.cli.files.source_map import Layer
-    from opstrand.core.compiling.prepare import component_name
+    from opstrand.core.pipelines.hub import component_name
     from opstrand.spec.polyaxonfile import parse_component
 
     document = read_file(file)
@@ -124,7 +124,7 @@ async def _list(target: Target) -> list[Any]:
 
 async def _get(target: Target, name: str) -> Any:
     from opstrand.cli.cluster.connection import ask_cluster
-    from opstrand.core.compiling.prepare import component_name
+    from opstrand.core.pipelines.hub import component_name
     from opstrand.kube.errors import NotFound
     from opstrand.kube.resources import COMPONENTS
 

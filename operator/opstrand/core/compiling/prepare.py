@@ -6,7 +6,6 @@ and a cluster. Must not look at other runs.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +16,13 @@ from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.identity import Identity, read_identity
 from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure
 from opstrand.core.operation import CompiledOperation
+from opstrand.core.pipelines.hub import component_name, find_itself, list_hub_refs
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.refs import Ref, collect_refs
 from opstrand.errors import Problem, SpecError
 from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import Operation, parse_component, parse_operation
-from opstrand.text import shorten
 
-_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 #: Bytes that conditions, history and times may still add to a status after the freeze.
 _ROOM = 64 * 1024
 
@@ -43,6 +41,12 @@ class Prepared:
     #: The hub's component, to be frozen into the status so that a later edit changes nothing.
     frozen_component: Mapping[str, Any] | None = None
     refs: frozenset[Ref] = frozenset()
+
+    @property
+    def components(self) -> frozenset[str]:
+        """The Components that the operations of a pipeline name."""
+        nodes = {} if self.compiled is None else self.compiled.nodes
+        return frozenset(name for _, name in list_hub_refs(nodes))
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -91,26 +95,10 @@ def prepare(
         return Prepared(identity, operation, None, missing_component=component_name(hub_ref))
     check_size(found, COMPONENT, f"Component {hub_ref!r}")
     compiled = _compile(operation, found, is_child)
+    _refuse(list(find_itself(compiled.nodes, component_name(hub_ref))))
     return Prepared(
         identity, operation, compiled, frozen_component=found, refs=collect_refs(compiled)
     )
-
-
-def component_name(hub_ref: str, path: str = "hubRef") -> str:
-    """Return the name of the Component that a hubRef names.
-
-    `echo` is `echo`, `echo:v2` is `echo.v2`. Raises SpecError for a hubRef that cannot be the name
-    of an object.
-    """
-    name = hub_ref.replace(":", ".", 1)
-    if len(name) > 253 or not _OBJECT_NAME.fullmatch(name):
-        expected = "expected NAME or NAME:TAG, in lower-case letters, digits, dashes and dots"
-        raise SpecError(
-            "InvalidSpec",
-            f"no Component can be named {shorten(repr(hub_ref), 80)}; {expected}",
-            path,
-        )
-    return name
 
 
 def _check_namespace(operation: Operation, body: Mapping[str, Any]) -> None:

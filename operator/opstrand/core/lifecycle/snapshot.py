@@ -71,6 +71,8 @@ class Snapshot:
     upstream: Mapping[Ref, Upstream | None] = field(default_factory=dict)
     #: The known name that is most similar to a missing one, by the missing ref or Component.
     near: Mapping[str, str] = field(default_factory=dict)
+    #: The Components that the operations of a pipeline name, as far as they exist: their specs.
+    components: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     #: Every run of the project, if the operation has joins: their queries select among them.
     project: Sequence[Upstream] = ()
     #: The answers to what the run's kind asked.

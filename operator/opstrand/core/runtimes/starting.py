@@ -16,6 +16,7 @@ from opstrand.core.lifecycle.retry import read_platform_retries
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, end
 from opstrand.core.phase import Phase
+from opstrand.core.pipelines.hub import FROZEN, freeze_components
 from opstrand.core.planning.frozen_catalog import freeze_catalog
 from opstrand.core.resolving.resolve import Resolved, Waiting, read_frozen, resolve
 from opstrand.core.resolving.upstream import edge_to_dict
@@ -132,6 +133,8 @@ def _list_facts(
         facts["description"] = prepared.description
     if prepared.frozen_component is not None:
         facts["component"] = dict(prepared.frozen_component)
+    if snapshot.components:
+        facts[FROZEN] = freeze_components(snapshot.components)
     return facts
 
 

@@ -119,6 +119,10 @@ def status_schema() -> Schema:
                 "description": "The run of a matrix with the best metric.",
                 **_object(name=_TEXT, uuid=_TEXT, value={"type": "number"}),
             },
+            "components": _values(
+                "The Components that the operations of a pipeline name, each with its digest and "
+                "its spec as it was when the pipeline started."
+            ),
             "inherited": _values("What the runs of a pipeline inherit, final before they start."),
             "inputs": _values(
                 "The values that the run got, final before it starts. Every attempt is rendered "
