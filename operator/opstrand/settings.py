@@ -113,6 +113,9 @@ class Settings:
     crash_record: str = ""
     #: The port on which the operator serves /healthz and /readyz; 0: none.
     health_port: int = 8080
+    #: Where the API keeps the runs whose Operations are deleted: `sqlite:///PATH` for a file on a
+    #: volume of the API, or `postgresql://USER:PASSWORD@HOST/DATABASE`. Empty: nowhere.
+    store_url: str = ""
     #: The port on which the API listens.
     api_listen_port: int = 8000
     #: Requests that the API may hold open for news (followed logs, awaited statuses) at a time: for

@@ -215,6 +215,32 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 API_USER = "opstrand-api"
 
 
+@pytest.fixture(scope="session")
+def api_kubeconfig(control_plane: ControlPlane) -> str:
+    run_kubectl(control_plane.kubeconfig, "create", "namespace", "opstrand", check=False)
+    run_kubectl(
+        control_plane.kubeconfig,
+        "apply",
+        "--server-side",
+        "-n",
+        "opstrand",
+        "-f",
+        str(CHECKOUT / "manifests/base/rbac-api.yaml"),
+    )
+    for role in ("opstrand-api", "system:service-account-issuer-discovery"):
+        name = f"api-of-the-tests-{role.rpartition(':')[2]}"
+        run_kubectl(
+            control_plane.kubeconfig,
+            "create",
+            "clusterrolebinding",
+            name,
+            f"--clusterrole={role}",
+            f"--user={API_USER}",
+            check=False,
+        )
+    return str(control_plane.user(API_USER))
+
+
 AUDIENCE = "opstrand"
 
 

@@ -34,7 +34,6 @@ from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import (
     API_USER,
     AUDIENCE,
-    CHECKOUT,
     in_phase,
     make_namespace,
     make_token,
@@ -57,32 +56,6 @@ COMPONENT = json.dumps(
 )
 
 Client = TestClient[Any, Any]
-
-
-@pytest.fixture(scope="session")
-def api_kubeconfig(control_plane: ControlPlane) -> str:
-    run_kubectl(control_plane.kubeconfig, "create", "namespace", "opstrand", check=False)
-    run_kubectl(
-        control_plane.kubeconfig,
-        "apply",
-        "--server-side",
-        "-n",
-        "opstrand",
-        "-f",
-        str(CHECKOUT / "manifests/base/rbac-api.yaml"),
-    )
-    for role in ("opstrand-api", "system:service-account-issuer-discovery"):
-        name = f"api-of-the-tests-{role.rpartition(':')[2]}"
-        run_kubectl(
-            control_plane.kubeconfig,
-            "create",
-            "clusterrolebinding",
-            name,
-            f"--clusterrole={role}",
-            f"--user={API_USER}",
-            check=False,
-        )
-    return str(control_plane.user(API_USER))
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -28,9 +28,14 @@ from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.client import KubeApi
 from opstrand.kube.session import open_session
 from opstrand.logs import configure_logging
+from opstrand.runs.archive import Archive
+from opstrand.runs.archiver import Archiver
 from opstrand.runs.authorship import Impersonation
+from opstrand.runs.keeper import KeptRuns
 from opstrand.runs.live import ClusterRuns
+from opstrand.runs.namespaces import Namespaces
 from opstrand.settings import Settings
+from opstrand.store.opening import open_store
 from opstrand.workers.pool import open_pool
 
 logger = logging.getLogger(__name__)
@@ -65,9 +70,10 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
             most_waiting=validation.MOST_WAITING,
         )
         standing.callback(pool.close)
-        runs = ClusterRuns(
+        live = ClusterRuns(
             KubeApi(session), logs=KubeApi(logs), impersonation=Impersonation(KubeApi(reviews))
         )
+        runs = await open_runs(settings, live, KubeApi(session), standing)
         auth = _build_auth(KubeApi(reviews), settings)
         catalog = CatalogReader(settings.connections)
         catalog.start()
@@ -104,6 +110,22 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+
+
+async def open_runs(
+    settings: Settings, live: ClusterRuns, cluster: KubeApi, standing: AsyncExitStack
+) -> ClusterRuns | KeptRuns:
+    """The runs of the cluster, with those of the store if one is set; `standing` closes it.
+
+    Raises SpecError and PlatformError if the store cannot be used.
+    """
+    if not settings.store_url:
+        logger.warning("no OPSTRAND_STORE_URL: runs are forgotten when their Operation is deleted")
+        return live
+    store = await open_store(settings.store_url)
+    standing.push_async_callback(store.close)
+    namespaces = Namespaces(cluster)
+    return KeptRuns(live, Archive(store, namespaces), Archiver(store, namespaces, cluster))
 
 
 async def _wait_for_end(stop: asyncio.Event, watching: asyncio.Task[None]) -> None:

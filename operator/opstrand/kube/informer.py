@@ -147,8 +147,14 @@ class Informer:
         self._kube, self._scope, self._store = kube, scope, store
         self._version = version
         self._on_failure = on_failure
-        #: Whether the store has been equal to the cluster once.
-        self.is_synced = bool(version)
+        #: Is set once the store has been equal to the cluster.
+        self.synced = asyncio.Event()
+        if version:
+            self.synced.set()
+
+    @property
+    def is_synced(self) -> bool:
+        return self.synced.is_set()
 
     async def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """List and watch until `until` holds; it is asked after each change."""
@@ -173,7 +179,7 @@ class Informer:
         try:
             if not self._version:
                 self._version = await list_into(self._kube, self._scope, self._store)
-                self.is_synced = True
+                self.synced.set()
             if not until():
                 await self._watch(health, until)
         except PlatformError as error:

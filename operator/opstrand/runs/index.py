@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.packed import is_large, pack, unpack
@@ -24,6 +24,16 @@ from opstrand.types import Body, Key, key_of
 _TOMBSTONES = 8192
 
 
+class Observer(Protocol):
+    """Is called with every change of an index, at once; it must not wait."""
+
+    def changed(self, body: Body) -> None:
+        """`body` is the newest of its object; a large one is packed."""
+
+    def dropped(self, body: Body) -> None:
+        """The object is gone; `body` is the last that is known of it."""
+
+
 class Index:
     """The newest known body of every Operation: an older body never replaces a newer one, and a
     deleted object never returns.
@@ -32,6 +42,7 @@ class Index:
     """
 
     def __init__(self) -> None:
+        self.observer: Observer | None = None
         self._bodies: dict[Key, Body] = {}
         #: The uids of deleted objects.
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -77,6 +88,8 @@ class Index:
                 self._remember_deleted(known)
         self._keep(key, body)
         self._keys[_uuid_key(body)] = key
+        if self.observer is not None:
+            self.observer.changed(self._bodies[key])
         self._wake(body)
         return True
 
@@ -101,6 +114,8 @@ class Index:
         self._wake(body)
 
     def _remember_deleted(self, body: Body) -> None:
+        if self.observer is not None:
+            self.observer.dropped(body)
         self._gone[body["metadata"]["uid"]] = None
         while len(self._gone) > _TOMBSTONES:
             self._gone.popitem(last=False)

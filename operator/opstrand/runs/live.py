@@ -22,10 +22,11 @@ from opstrand.kube.resources import NAMESPACES, OPERATIONS
 from opstrand.runs.authorship import Impersonation, extra_of, groups_of, record, sign, signature_ops
 from opstrand.runs.bodies import run_uuid
 from opstrand.runs.group_commit import Commits
-from opstrand.runs.index import Index
+from opstrand.runs.index import Index, Observer
 from opstrand.runs.pod_logs import follow_pod
 from opstrand.runs.protocols import (
     Control,
+    Found,
     Identity,
     Listed,
     LogLine,
@@ -33,7 +34,9 @@ from opstrand.runs.protocols import (
     ProjectNotFound,
     Refused,
     RunNotFound,
+    Search,
 )
+from opstrand.runs.searching import pick, search_listed
 from opstrand.runs.status_edits import Edit, patch_ops
 from opstrand.types import Body, JsonPatch
 
@@ -86,6 +89,17 @@ class ClusterRuns:
     async def ready(self) -> bool:
         return self._informer.is_synced
 
+    async def wait_until_ready(self) -> None:
+        await self._informer.synced.wait()
+
+    def observe(self, observer: Observer) -> None:
+        """Call `observer` with every change from now on. Before `keep_watching`, it sees all."""
+        self._index.observer = observer
+
+    def peek(self, project: str, uuid: str) -> Body | None:
+        """The run as it is cached. None does not mean that there is none."""
+        return self._index.find(project, uuid)
+
     async def get(self, project: str, uuid: str, *, newest: bool = False) -> Body:
         body = self._index.find(project, uuid)
         if body is None:
@@ -110,6 +124,12 @@ class ClusterRuns:
         if project not in await self.projects() and project not in await self._list_projects():
             raise ProjectNotFound(project)
         return self._index.list(project)
+
+    async def search(self, project: str, search: Search) -> Found:
+        return search_listed(await self.list(project), search)
+
+    async def find(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
+        return pick(await self.list(project), uuids)
 
     async def projects(self) -> Sequence[str]:
         loop = asyncio.get_running_loop()

@@ -15,7 +15,17 @@ from typing import Any
 import jsonpatch
 
 from opstrand.runs.bodies import is_final, run_uuid
-from opstrand.runs.protocols import Control, Identity, Listed, LogLine, ProjectNotFound, RunNotFound
+from opstrand.runs.protocols import (
+    Control,
+    Found,
+    Identity,
+    Listed,
+    LogLine,
+    ProjectNotFound,
+    RunNotFound,
+    Search,
+)
+from opstrand.runs.searching import pick, search_listed
 from opstrand.runs.status_edits import Edit, patch_ops
 from opstrand.types import Body, Key
 
@@ -50,6 +60,12 @@ class MemoryRuns:
         return [
             Listed(body) for (namespace, _), body in self.bodies.items() if namespace == project
         ]
+
+    async def search(self, project: str, search: Search) -> Found:
+        return search_listed(await self.list(project), search)
+
+    async def find(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
+        return pick(await self.list(project), uuids)
 
     async def projects(self) -> Sequence[str]:
         return sorted(self.known_projects | {namespace for namespace, _ in self.bodies})

@@ -81,6 +81,38 @@ class Listed:
         return unpack(self.head)
 
 
+class Fields(Protocol):
+    """One run as a query sees it."""
+
+    @property
+    def run(self) -> Listed: ...
+
+    def read(self, field: str) -> Any:
+        """A field by its name in the query language; a list if the run has several values."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """One page of the runs that a query selects, in an order: texts of the query language.
+
+    `fields` makes of a run what the query reads.
+    """
+
+    query: str | None
+    sort: str | None
+    offset: int
+    limit: int
+    fields: Callable[[Listed], Fields]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One page. `count`: how many runs the query selects."""
+
+    count: int
+    runs: Sequence[Fields]
+
+
 class Orders(Protocol):
     """What a user may ask of the store. `Runs` describes the methods."""
 
@@ -105,10 +137,19 @@ class Runs(Protocol):
         """
 
     async def list(self, project: str) -> Sequence[Listed]:
-        """Every run of the project, in any order, the large ones still packed.
+        """Every run of the project that has an object, in any order, the large ones still packed.
 
         Raises `ProjectNotFound`.
         """
+
+    async def search(self, project: str, search: Search) -> Found:
+        """One page of all runs of the project, also of those that have no object any more.
+
+        Raises `ProjectNotFound`, and SpecError for a wrong query.
+        """
+
+    async def find(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
+        """Those of these runs that there are, in any order. Raises `ProjectNotFound`."""
 
     async def projects(self) -> Sequence[str]:
         """The names of all projects."""

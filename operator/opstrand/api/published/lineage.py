@@ -8,15 +8,18 @@ from aiohttp import web
 from pydantic import BaseModel, Field, model_validator
 
 from opstrand.api.auth.callers import Verb
-from opstrand.api.published.listing import is_restart_of
+from opstrand.api.published.listing import Searched
 from opstrand.api.published.reports import read_report, store_report
-from opstrand.api.published.request import RUN, RUNS, find_run, page
+from opstrand.api.published.request import OWNER, RUN, RUNS, find_run, page
 from opstrand.api.published.views import artifact_view, clone_view, edge_view, stored_artifact
 from opstrand.core.recorded import read_status
 from opstrand.runs.bodies import run_name, run_uuid
-from opstrand.runs.protocols import Listed, RunNotFound
+from opstrand.runs.protocols import RunNotFound, Search
 from opstrand.runs.status_edits import Edit
 from opstrand.types import Body, UpstreamEdge
+
+#: The most runs that are listed as linked to one run.
+_MOST = 5000
 
 
 class Artifact(BaseModel):
@@ -91,25 +94,17 @@ async def list_artifact_names(request: web.Request) -> web.Response:
 
 async def list_upstream(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
-    known = {
-        run_uuid(run.head): run
-        for run in await request.app[RUNS].list(body["metadata"]["namespace"])
-    }
-    edges = [
-        edge_view(edge, "upstream", _whole(known.get(edge["uuid"]))) for edge in _upstream(body)
-    ]
+    uuids = [str(edge["uuid"]) for edge in _upstream(body)]
+    found = await request.app[RUNS].find(body["metadata"]["namespace"], uuids) if uuids else ()
+    known = {run_uuid(run): run for run in found}
+    edges = [edge_view(edge, "upstream", known.get(edge["uuid"])) for edge in _upstream(body)]
     return web.json_response(page(edges, request))
-
-
-def _whole(run: Listed | None) -> Body | None:
-    return None if run is None else run.whole
 
 
 async def list_downstream(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
     uuid, edges = run_uuid(body), []
-    for listed in await request.app[RUNS].list(body["metadata"]["namespace"]):
-        run = listed.whole
+    for run in await _search(request, body, f"upstream: {uuid}"):
         far = {"uuid": run_uuid(run), "name": run_name(run)}
         edges += [
             edge_view({**edge, **far}, "downstream", run)
@@ -126,10 +121,15 @@ def _upstream(body: Body) -> list[UpstreamEdge]:
 async def list_clones(request: web.Request) -> web.Response:
     """The restarts of a run; there are no other clones."""
     body = await find_run(request, Verb.READ)
-    uuid = run_uuid(body)
-    runs = await request.app[RUNS].list(body["metadata"]["namespace"])
-    clones = [clone_view(run.whole) for run in runs if is_restart_of(run, uuid)]
-    return web.json_response(page(clones, request))
+    runs = await _search(request, body, f"original: {run_uuid(body)}")
+    return web.json_response(page([clone_view(run) for run in runs], request))
+
+
+async def _search(request: web.Request, body: Body, query: str) -> list[Body]:
+    """The whole bodies of the runs beside this one that a query selects."""
+    search = Search(query, None, 0, _MOST, fields=lambda run: Searched(run, request.app[OWNER]))
+    found = await request.app[RUNS].search(body["metadata"]["namespace"], search)
+    return [one.run.whole for one in found.runs]
 
 
 ROUTES = [

@@ -38,12 +38,6 @@ _IN_HEAD = frozenset(
 )
 
 
-def is_restart_of(run: Listed, uuid: str) -> bool:
-    """Whether the run was restarted from the one of this uuid. Does not unpack the run."""
-    original = _original_of(run)
-    return original is not None and original["uuid"] == uuid
-
-
 def _original_of(run: Listed) -> dict[str, Any] | None:
     if not is_large(run.head):
         return original_of(run.head["metadata"])

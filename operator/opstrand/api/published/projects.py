@@ -20,16 +20,17 @@ from opstrand.api.published.request import (
     NotAcceptable,
     caller_key,
     find_project,
+    make_page,
     page,
     parse_body,
     parse_content,
+    parse_page,
     parse_project,
     view_whole,
 )
 from opstrand.api.published.warnings import warn
-from opstrand.core.resolving.query import find
 from opstrand.runs.bodies import run_uuid
-from opstrand.runs.protocols import ProjectNotFound, RunNotFound
+from opstrand.runs.protocols import ProjectNotFound, RunNotFound, Search
 from opstrand.runs.status_edits import Edit, MapEdit, check_budgets, make_storable
 
 
@@ -94,12 +95,19 @@ async def list_projects(request: web.Request) -> web.Response:
 
 async def list_runs(request: web.Request) -> web.Response:
     project, owner = await find_project(request, Verb.LIST), request.app[OWNER]
-    runs = [Searched(run, owner) for run in await request.app[RUNS].list(project)]
-    found = page(
-        find(request.query.get("query"), request.query.get("sort"), runs, read=Searched.read),
-        request,
+    limit, offset = parse_page(request)
+    found = await request.app[RUNS].search(
+        project,
+        Search(
+            request.query.get("query"),
+            request.query.get("sort"),
+            offset,
+            limit,
+            fields=lambda run: Searched(run, owner),
+        ),
     )
-    return web.json_response({**found, "results": [run.view() for run in found["results"]]})
+    views = [Searched(one.run, owner).view() for one in found.runs]
+    return web.json_response(make_page(views, found.count, limit, offset))
 
 
 async def create_run(request: web.Request) -> web.Response:

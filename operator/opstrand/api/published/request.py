@@ -191,16 +191,23 @@ def parse_number(request: web.Request, name: str, default: int, most: int) -> in
     return min(int(text), most)
 
 
+def parse_page(request: web.Request) -> tuple[int, int]:
+    """The limit and the offset of a list. Raises `NotAcceptable`."""
+    return parse_number(request, "limit", 20, 5000), parse_number(request, "offset", 0, 10**9)
+
+
 def page(items: list[Any], request: web.Request) -> dict[str, Any]:
-    """One page of a list in the published client's format: `count` is the number of all items."""
-    limit, offset = (
-        parse_number(request, "limit", 20, 5000),
-        parse_number(request, "offset", 0, 10**9),
-    )
+    """One page of all these items, in the published client's format."""
+    limit, offset = parse_page(request)
+    return make_page(items[offset : offset + limit], len(items), limit, offset)
+
+
+def make_page(items: list[Any], count: int, limit: int, offset: int) -> dict[str, Any]:
+    """These items as a page in the published client's format: `count` is the number of all."""
     end = offset + limit
     return {
-        "count": len(items),
-        "results": items[offset:end],
-        "next": f"?limit={limit}&offset={end}" if end < len(items) else None,
+        "count": count,
+        "results": items,
+        "next": f"?limit={limit}&offset={end}" if end < count else None,
         "previous": f"?limit={limit}&offset={max(offset - limit, 0)}" if offset else None,
     }

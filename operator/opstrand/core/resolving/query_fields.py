@@ -40,7 +40,8 @@ FIELDS = (
     "pending",
     "upstream",
 )
-_SECTIONS = {
+#: How a section may be written -> its name.
+SECTIONS = {
     "inputs": "inputs",
     "in": "inputs",
     "params": "inputs",
@@ -64,12 +65,12 @@ _NAMES = {"upstream": _PARTS["upstream"], "project": ("name", "owner")}
 def check_field(field: str, path: str) -> str:
     section, dot, name = field.partition(".")
     if field in FIELDS or (
-        dot and name and section in _SECTIONS and name in _NAMES.get(section, (name,))
+        dot and name and section in SECTIONS and name in _NAMES.get(section, (name,))
     ):
         return field
     raise SpecError(
         "InvalidSpec",
-        f"a run has no '{shorten(field, 60)}' to search by{suggest(field, (*FIELDS, *_SECTIONS))}",
+        f"a run has no '{shorten(field, 60)}' to search by{suggest(field, (*FIELDS, *SECTIONS))}",
         path,
     )
 
@@ -81,7 +82,7 @@ def read_field(run: Any, field: str) -> Any:
     """
     section, dot, name = ("upstream", ".", "uuid") if field == "upstream" else field.partition(".")
     if dot:
-        return _read_section(_SECTIONS[section], name, run)
+        return _read_section(SECTIONS[section], name, run)
     return _read_plain(run, "uuid" if field == "id" else field)
 
 

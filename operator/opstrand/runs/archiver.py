@@ -1,0 +1,205 @@
+"""Writes every run that is over, or whose object is deleted, to the store.
+
+Owns what is still to be written: it sees every change of the index, writes in batches, and tries
+again while the store does not work. At the start it finds the deletions that it missed. Writes
+nothing to Kubernetes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from opstrand.core.names import run_uuid as uuid_of
+from opstrand.errors import PlatformError
+from opstrand.kube.errors import NotFound
+from opstrand.kube.resources import OPERATIONS, Resource
+from opstrand.kube.versions import version_of
+from opstrand.runs.bodies import is_final
+from opstrand.runs.namespaces import Namespaces
+from opstrand.runs.protocols import Listed
+from opstrand.runs.records import in_namespace, make_row, read_body
+from opstrand.store.rows import Known, Row
+from opstrand.store.store import RunStore
+from opstrand.types import Body, Manifest
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two batches: changes that follow each other are written once.
+_WINDOW = 0.5
+_BATCH = 200
+#: Seconds between two tries while the store does not work.
+_PAUSE = 5.0
+#: Deleted runs that wait for the store in memory, about 100 MB. The oldest is given up first.
+_MOST_WAITING = 50_000
+
+
+class Cluster(Protocol):
+    """The part of a cluster that is needed here."""
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
+
+
+class Archiver:
+    """An `index.Observer` that stores runs. `run()` must run beside it."""
+
+    def __init__(self, store: RunStore, namespaces: Namespaces, cluster: Cluster) -> None:
+        self._store, self._namespaces, self._cluster = store, namespaces, cluster
+        #: By uid. Finished runs are the index's own bodies; deleted ones are in no other place.
+        self._finished: dict[str, Body] = {}
+        self._deleted: dict[str, Row] = {}
+        #: Runs that are being removed for good.
+        self._removed: set[str] = set()
+        self._work = asyncio.Event()
+
+    # -- index.Observer
+
+    def changed(self, body: Body) -> None:
+        if is_final(body):
+            self._finished[body["metadata"]["uid"]] = body
+            self._work.set()
+
+    def dropped(self, body: Body) -> None:
+        uid = body["metadata"]["uid"]
+        self._finished.pop(uid, None)
+        if uid in self._removed:
+            return
+        known = self._deleted.get(uid)
+        if known is None or known.version < version_of(body):
+            row = _make_row(body, deleted_at=time.time())
+            if row is not None:
+                self._deleted[uid] = row
+        while len(self._deleted) > _MOST_WAITING:
+            lost = self._deleted.pop(next(iter(self._deleted)))
+            logger.error(
+                "a deleted run is forgotten: the store does not work",
+                extra={"project": lost.namespace, "run": lost.object_name},
+            )
+        self._work.set()
+
+    # -- reading what is not stored yet
+
+    def find(self, project: str, uuid: str) -> Body | None:
+        """A deleted run that is not stored yet."""
+        for row in self._deleted.values():
+            if row.namespace == project and uuid in (row.uuid, uuid_of(row.uid)):
+                return read_body(row)
+        return None
+
+    def list(self, project: str) -> Mapping[str, Listed]:
+        """The deleted runs that are not stored yet, by uid."""
+        return {
+            uid: Listed(read_body(row))
+            for uid, row in self._deleted.items()
+            if row.namespace == project
+        }
+
+    # -- writing
+
+    async def remove(self, body: Body) -> None:
+        """Remove a run from the store for good; its object is deleted already."""
+        uid = body["metadata"]["uid"]
+        self.expect_removal(body)
+        self._finished.pop(uid, None)
+        self._deleted.pop(uid, None)
+        # The row stays as a mark, so that no late event stores the run again.
+        row = in_namespace(make_row(body, deleted_at=time.time()), "")
+        await self._store.write([row])
+        await self._store.remove(uid, time.time())
+        self._removed.discard(uid)
+
+    def expect_removal(self, body: Body) -> None:
+        """Do not store the deletion that follows."""
+        self._removed.add(body["metadata"]["uid"])
+
+    def keep_after_all(self, body: Body) -> None:
+        """The removal was refused."""
+        self._removed.discard(body["metadata"]["uid"])
+
+    async def run(self) -> None:
+        """Write what changes, for ever."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            await asyncio.sleep(_WINDOW)
+            try:
+                while self._finished or self._deleted:
+                    await self._write_batch()
+            except PlatformError as error:
+                logger.warning("%s; runs are stored later", error.message)
+                self._work.set()
+                await asyncio.sleep(error.retry_after or _PAUSE)
+
+    async def _write_batch(self) -> None:
+        deleted = dict(list(self._deleted.items())[:_BATCH])
+        finished = dict(list(self._finished.items())[: _BATCH - len(deleted)])
+        known = await self._store.known([*deleted, *finished])
+        rows: list[Row] = []
+        for uid, row in deleted.items():
+            if not _has(known.get(uid), row.version, is_deleted=True):
+                namespace = await self._namespaces.uid_of(read_body(row))
+                rows += [] if namespace is None else [in_namespace(row, namespace)]
+        for uid, body in finished.items():
+            if not _has(known.get(uid), version_of(body), is_deleted=False):
+                made = _make_row(body, namespace_uid=await self._namespaces.uid_of(body))
+                rows += [] if made is None else [made]
+        await self._store.write(rows)
+        _forget(self._deleted, deleted)
+        _forget(self._finished, finished)
+
+    async def find_missed(self, is_there: IsThere) -> None:
+        """Mark the runs whose objects were deleted while this process did not watch.
+
+        `is_there`: whether the synced index has the object of this uid.
+        """
+        gone = []
+        for uid, namespace, name in await self._store.living():
+            if not is_there(namespace, uid) and await self._is_gone(uid, namespace, name):
+                gone.append(uid)
+        await self._store.mark_deleted(gone, time.time())
+
+    async def _is_gone(self, uid: str, namespace: str, name: str) -> bool:
+        """Ask the cluster: another replica may have stored a run that is newer than the index."""
+        try:
+            found = await self._cluster.get(OPERATIONS, namespace, name)
+        except NotFound:
+            return True
+        return bool(found["metadata"]["uid"] != uid)
+
+
+class IsThere(Protocol):
+    """Whether the object of a namespace and a uid is in the index."""
+
+    def __call__(self, namespace: str, uid: str) -> bool: ...
+
+
+def _make_row(
+    body: Body, *, deleted_at: float | None = None, namespace_uid: str | None = ""
+) -> Row | None:
+    """The row of a run; None in a namespace that is gone, where no one can ask for it.
+
+    A body of which no row can be made must keep neither the watch nor the other runs waiting.
+    """
+    if namespace_uid is None:
+        return None
+    try:
+        return make_row(body, deleted_at=deleted_at, namespace_uid=namespace_uid)
+    except Exception:
+        logger.exception(
+            "a bug: a run cannot be stored", extra={"uid": body["metadata"].get("uid")}
+        )
+        return None
+
+
+def _has(known: Known | None, version: int, *, is_deleted: bool) -> bool:
+    return known is not None and known.version >= version and (known.is_deleted or not is_deleted)
+
+
+def _forget(waiting: dict[str, Body] | dict[str, Row], written: Mapping[str, object]) -> None:
+    """Forget what was written, unless it changed since."""
+    for uid, value in written.items():
+        if waiting.get(uid) is value:
+            del waiting[uid]

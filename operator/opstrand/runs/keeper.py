@@ -1,0 +1,197 @@
+"""All runs of a cluster: those that have an object, then those of the store.
+
+This is how the API gets `Runs`: `KeptRuns(ClusterRuns(...), Archive(...), Archiver(...))`, in a
+request `request.app[RUNS]`. `get`, `find` and `search` answer for runs whose Operation is deleted;
+`list` has only the runs of the cluster. A run is not found only after the store has answered.
+
+Owns the order in which the two are asked. Must not know SQL, nor how a run is watched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from opstrand.core.names import run_uuid as uuid_of
+from opstrand.errors import PlatformError
+from opstrand.runs.archive import Archive
+from opstrand.runs.archiver import Archiver
+from opstrand.runs.bodies import run_uuid
+from opstrand.runs.live import ClusterRuns
+from opstrand.runs.protocols import (
+    Control,
+    Found,
+    Identity,
+    Listed,
+    LogLine,
+    Orders,
+    Refused,
+    RunNotFound,
+    Search,
+)
+from opstrand.runs.searching import select, sort
+from opstrand.runs.status_edits import Edit
+from opstrand.types import Body
+
+#: Seconds between two tries to find missed deletions.
+_PAUSE = 10.0
+#: The most runs that one query of the store leaves out.
+_MOST = 500
+
+
+class KeptRuns:
+    """`Runs` over a cluster and the store. `keep_watching()` must run beside it."""
+
+    def __init__(self, live: ClusterRuns, archive: Archive, archiver: Archiver) -> None:
+        self._live, self._archive, self._archiver = live, archive, archiver
+        live.observe(archiver)
+
+    async def keep_watching(self) -> None:
+        """Watch the cluster and store what ends, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._live.keep_watching())
+            tasks.create_task(self._archiver.run())
+            tasks.create_task(self._find_missed())
+
+    async def _find_missed(self) -> None:
+        await self._live.wait_until_ready()
+        while True:
+            with contextlib.suppress(PlatformError):
+                await self._archiver.find_missed(self._is_live)
+                return
+            await asyncio.sleep(_PAUSE)
+
+    def _is_live(self, namespace: str, uid: str) -> bool:
+        return self._live.peek(namespace, uuid_of(uid)) is not None
+
+    async def ready(self) -> bool:
+        return await self._live.ready()
+
+    async def get(self, project: str, uuid: str, *, newest: bool = False) -> Body:
+        if self._live.peek(project, uuid) is None:
+            gone = self._archiver.find(project, uuid)
+            kept = None if gone else await self._archive.get(project, uuid)
+            if gone is not None:
+                return gone
+            if kept is not None and kept.is_deleted:
+                return kept.body
+        try:
+            return await self._live.get(project, uuid, newest=newest)
+        except RunNotFound:
+            return await self._get_gone(project, uuid)
+
+    async def _get_gone(self, project: str, uuid: str) -> Body:
+        """A run that the cluster does not have. Raises RunNotFound."""
+        gone = self._archiver.find(project, uuid)
+        if gone is not None:
+            return gone
+        kept = await self._archive.get(project, uuid)
+        if kept is None:
+            raise RunNotFound(uuid)
+        return kept.body
+
+    async def list(self, project: str) -> Sequence[Listed]:
+        return await self._live.list(project)
+
+    async def find(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
+        live = await self._live.find(project, uuids)
+        gone = self._archiver.list(project).values()
+        found = {run_uuid(one): one for one in (*(one.whole for one in gone), *live)}
+        missing = [uuid for uuid in dict.fromkeys(uuids) if uuid not in found]
+        kept = await self._archive.find(project, missing)
+        return [*(found[uuid] for uuid in uuids if uuid in found), *kept]
+
+    async def search(self, project: str, search: Search) -> Found:
+        waiting = self._archiver.list(project)
+        here = select([*await self._live.list(project), *waiting.values()], search)
+        kept = await self._archive.search(
+            project, search, without=tuple(waiting)[:_MOST], others=len(here)
+        )
+        start = search.offset - kept.skipped
+        page = sort([*here, *kept.runs], search)[start : start + search.limit]
+        return Found(len(here) + kept.count, page)
+
+    async def projects(self) -> Sequence[str]:
+        return await self._live.projects()
+
+    def on_behalf_of(self, by: Identity) -> Orders:
+        return _OrdersOf(self, self._live.on_behalf_of(by))
+
+    async def create(self, project: str, body: Body) -> Body:
+        return await self._live.create(project, body)
+
+    async def edit(self, project: str, uuid: str, edit: Edit) -> Body:
+        try:
+            return await self._live.edit(project, uuid, edit)
+        except RunNotFound:
+            raise await self._refuse(project, uuid) from None
+
+    async def control(self, project: str, uuid: str, control: Control) -> Body:
+        return await self.control_as(self._live, project, uuid, control)
+
+    async def control_as(self, orders: Orders, project: str, uuid: str, control: Control) -> Body:
+        try:
+            return await orders.control(project, uuid, control)
+        except RunNotFound:
+            raise await self._refuse(project, uuid) from None
+
+    async def _refuse(self, project: str, uuid: str) -> Refused:
+        """What to answer to a change of a run that has no object. Raises RunNotFound."""
+        name = (await self._get_gone(project, uuid))["metadata"]["name"]
+        return Refused(
+            f"the Operation of the run {name} is deleted; its record can be read, restarted and "
+            "deleted, and not changed"
+        )
+
+    async def delete(self, project: str, uuid: str) -> None:
+        await self.delete_as(self._live, project, uuid)
+
+    async def delete_as(self, orders: Orders, project: str, uuid: str) -> None:
+        """Delete the Operation and what the store has of it."""
+        body = await self.get(project, uuid)
+        self._archiver.expect_removal(body)
+        try:
+            if self._live.peek(project, uuid) is not None:
+                await orders.delete(project, uuid)
+        except RunNotFound:
+            pass
+        except BaseException:
+            self._archiver.keep_after_all(body)
+            raise
+        await self._archiver.remove(body)
+
+    async def wait(
+        self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float
+    ) -> Body:
+        try:
+            return await self._live.wait(project, uuid, until, seconds)
+        except RunNotFound:
+            return await self._get_gone(project, uuid)
+
+    def log(self, body: Body, attempt: int, since: str | None) -> AsyncGenerator[LogLine, None]:
+        if self._live.peek(body["metadata"]["namespace"], run_uuid(body)) is None:
+            return _no_lines()
+        return self._live.log(body, attempt, since)
+
+
+async def _no_lines() -> AsyncGenerator[LogLine, None]:
+    """The log of a run without an object: its Pods were deleted with it."""
+    return
+    yield
+
+
+class _OrdersOf:
+    """`Orders` of one user."""
+
+    def __init__(self, runs: KeptRuns, orders: Orders) -> None:
+        self._runs, self._orders = runs, orders
+
+    async def create(self, project: str, body: Body) -> Body:
+        return await self._orders.create(project, body)
+
+    async def control(self, project: str, uuid: str, control: Control) -> Body:
+        return await self._runs.control_as(self._orders, project, uuid, control)
+
+    async def delete(self, project: str, uuid: str) -> None:
+        await self._runs.delete_as(self._orders, project, uuid)

@@ -1,0 +1,40 @@
+"""Search among runs that are at hand: the one meaning of a query, on bodies.
+
+Owns the page that a query selects. Must not know where runs are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from opstrand.core.resolving.query import find
+from opstrand.runs.bodies import run_uuid
+from opstrand.runs.protocols import Fields, Found, Listed, Search
+from opstrand.types import Body
+
+
+def search_listed(listed: Iterable[Listed], search: Search) -> Found:
+    """The page of these runs. Raises SpecError."""
+    found = select(listed, search)
+    return Found(len(found), found[search.offset : search.offset + search.limit])
+
+
+def select(listed: Iterable[Listed], search: Search) -> list[Fields]:
+    """All runs for which the query holds, in its order. Raises SpecError."""
+    return find(search.query, search.sort, map(search.fields, listed), read=read_field)
+
+
+def sort(runs: Iterable[Fields], search: Search) -> list[Fields]:
+    """Runs for which the query is known to hold, in its order."""
+    return find(None, search.sort, runs, read=read_field)
+
+
+def read_field(run: Any, field: str) -> Any:
+    return run.read(field)
+
+
+def pick(listed: Iterable[Listed], uuids: Sequence[str]) -> list[Body]:
+    """The whole bodies of these runs."""
+    wanted = set(uuids)
+    return [one.whole for one in listed if run_uuid(one.head) in wanted]

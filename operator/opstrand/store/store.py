@@ -1,0 +1,151 @@
+"""Runs in a database: write, find, select, remove.
+
+Owns the SQL of every request but the conditions of a selection (`selecting`). Must not know which
+database it is, nor what a run's body says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+
+from opstrand.store.database import Database, Statement, Values
+from opstrand.store.rows import Known, Row, Selection, SortKey, Stored
+from opstrand.store.selecting import order_by, where
+
+#: Values in one list of SQL: PostgreSQL has at most 32,767, an old SQLite 999.
+_MOST = 500
+_COLUMNS = tuple(
+    field.name for field in fields(Row) if field.name not in ("body", "values", "upstreams")
+)
+# A newer version wins, and so does the news that the object is gone. What was removed stays so.
+_UPSERT = f"""
+INSERT INTO runs ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
+ON CONFLICT (uid) DO UPDATE SET {", ".join(f"{one} = excluded.{one}" for one in _COLUMNS[1:])}
+WHERE runs.removed_at IS NULL AND (excluded.version > runs.version OR
+  (excluded.version = runs.version AND runs.deleted_at IS NULL))
+"""
+# Written only where the row above is this one: another process may have stored a newer one.
+_IS_OURS = "FROM runs WHERE uid = ? AND version = ? AND removed_at IS NULL"
+_BODY = f"""
+INSERT INTO bodies (uid, body) SELECT uid, ? {_IS_OURS}
+ON CONFLICT (uid) DO UPDATE SET body = excluded.body
+"""
+_VALUE = f"INSERT INTO run_values (uid, field, number, text) SELECT uid, ?, ?, ? {_IS_OURS}"
+_UPSTREAM = f"INSERT INTO upstreams (uid, upstream) SELECT uid, ? {_IS_OURS}"
+_STORED = "SELECT runs.uid, bodies.body, runs.deleted_at FROM runs JOIN bodies USING (uid) WHERE "
+_DETAILS = ("bodies", "run_values", "upstreams")
+
+
+class RunStore:
+    """The rows of runs in a database. Every method raises PlatformError if it does not work."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def write(self, rows: Sequence[Row]) -> None:
+        """Store rows, all or none; older versions than the stored ones change nothing."""
+        await self._database.write([one for row in rows for one in _statements(row)])
+
+    async def known(self, uids: Sequence[str]) -> Mapping[str, Known]:
+        """What the store has of these runs; a removed run counts as deleted, in any version."""
+        found: dict[str, Known] = {}
+        for part in _parts(uids):
+            sql = "SELECT uid, version, deleted_at, removed_at FROM runs WHERE uid IN "
+            for uid, version, deleted, removed in await self._database.read(
+                f"{sql}({_marks(part)})", part
+            ):
+                known = Known(version, deleted is not None)
+                found[uid] = known if removed is None else Known(2**63, True)
+        return found
+
+    async def living(self) -> Sequence[tuple[str, str, str]]:
+        """(uid, namespace, name) of each run whose object was not seen to be gone."""
+        sql = "SELECT uid, namespace, object_name FROM runs WHERE deleted_at IS NULL"
+        return [(uid, namespace, name) for uid, namespace, name in await self._database.read(sql)]
+
+    async def mark_deleted(self, uids: Sequence[str], at: float) -> None:
+        """Note that the objects of these runs are gone."""
+        sql = "UPDATE runs SET deleted_at = ? WHERE uid = ? AND deleted_at IS NULL"
+        await self._database.write([(sql, (at, uid)) for uid in uids])
+
+    async def remove(self, uid: str, at: float) -> None:
+        """Remove a run for good; what arrives of it later is not stored."""
+        statements: list[Statement] = [
+            (
+                "UPDATE runs SET removed_at = ?, labels = '{}', "
+                "deleted_at = coalesce(deleted_at, ?) WHERE uid = ?",
+                (at, at, uid),
+            ),
+            *((f"DELETE FROM {table} WHERE uid = ?", (uid,)) for table in _DETAILS),
+        ]
+        await self._database.write(statements)
+
+    async def find(self, namespace_uid: str, uuid: str) -> Stored | None:
+        found = await self._find(
+            "runs.namespace_uid = ? AND runs.uuid = ? AND runs.removed_at IS NULL",
+            (namespace_uid, uuid),
+        )
+        return found[0] if found else None
+
+    async def find_all(self, namespace_uid: str, uuids: Sequence[str]) -> Sequence[Stored]:
+        """Those of these runs that the store has, in any order."""
+        condition = "runs.namespace_uid = ? AND runs.removed_at IS NULL AND runs.uuid IN "
+        found: list[Stored] = []
+        for part in _parts(uuids):
+            found += await self._find(f"{condition}({_marks(part)})", (namespace_uid, *part))
+        return found
+
+    async def count(self, selection: Selection) -> int:
+        condition, values = where(selection)
+        ((count,),) = await self._database.read(
+            f"SELECT count(*) FROM runs WHERE {condition}", values
+        )
+        return int(count)
+
+    async def select(
+        self, selection: Selection, keys: Sequence[SortKey], *, limit: int, offset: int = 0
+    ) -> Sequence[Stored]:
+        """One page of a selection."""
+        condition, values = where(selection)
+        # The page is found first, by the columns alone.
+        page = f"SELECT uid FROM runs WHERE {condition} ORDER BY {order_by(keys)} LIMIT ? OFFSET ?"
+        return await self._find(
+            f"runs.uid IN ({page}) ORDER BY {order_by(keys)}", [*values, limit, offset]
+        )
+
+    async def after(self, selection: Selection, uid: str, *, limit: int) -> Sequence[Stored]:
+        """The next runs of a selection in the order of their uids."""
+        condition, values = where(selection)
+        return await self._find(
+            f"{condition} AND runs.uid > ? ORDER BY runs.uid LIMIT ?", [*values, uid, limit]
+        )
+
+    async def _find(self, condition: str, values: Values) -> list[Stored]:
+        found = await self._database.read(_STORED + condition, values)
+        return [Stored(uid, bytes(body), deleted is not None) for uid, body, deleted in found]
+
+
+def _statements(row: Row) -> list[Statement]:
+    ours = (row.uid, row.version)
+    return [
+        (_UPSERT, tuple(getattr(row, name) for name in _COLUMNS)),
+        (_BODY, (row.body, *ours)),
+        *(
+            (f"DELETE FROM {table} WHERE uid = (SELECT uid {_IS_OURS})", ours)
+            for table in _DETAILS[1:]
+        ),
+        *((_VALUE, (one.field, one.number, one.text, *ours)) for one in row.values),
+        *((_UPSTREAM, (one, *ours)) for one in row.upstreams),
+    ]
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _parts(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (values[start : start + _MOST] for start in range(0, len(values), _MOST))
