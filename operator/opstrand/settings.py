@@ -118,6 +118,10 @@ class Settings:
     store_url: str = ""
     #: The port on which the API listens.
     api_listen_port: int = 8000
+    #: The port on which the API serves the API server's aggregation layer, and the Secret in the
+    #: API's namespace in which it keeps the certificate of that port; 0: none.
+    api_aggregated_port: int = 0
+    api_aggregated_secret: str = ""
     #: Requests that the API may hold open for news (followed logs, awaited statuses) at a time: for
     #: one run, and for one caller.
     api_followers_per_run: int = 50
@@ -160,6 +164,12 @@ class Settings:
                 "InvalidSpec",
                 "expected both of OPSTRAND_API_TLS_CERT and OPSTRAND_API_TLS_KEY, or none",
                 "OPSTRAND_API_TLS_CERT",
+            )
+        if settings.api_aggregated_port and not settings.api_aggregated_secret:
+            raise SpecError(
+                "InvalidSpec",
+                "expected the name of a Secret beside OPSTRAND_API_AGGREGATED_PORT",
+                "OPSTRAND_API_AGGREGATED_SECRET",
             )
         return settings
 

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from opstrand.api.aggregated import API_SERVICE
+from opstrand.api.auth import front_proxy
 from opstrand.api.certificates import SECRET
 from opstrand.core.phase import Phase
 from opstrand.settings import Settings
@@ -179,6 +181,42 @@ def test_the_component_for_plain_http_leaves_nothing_of_tls(tmp_path: Path) -> N
         if key[0] in ("Secret", "Role", "RoleBinding") or key[1] == "opstrand-api-ca"
     ]
     assert {one["name"] for one in container_of(made, NAMES[1])["env"]} == {"OPSTRAND_CRASH_RECORD"}
+
+
+def test_the_component_for_the_aggregation_layer_opens_one_port(tmp_path: Path) -> None:
+    """Also where the other port has no TLS. The API may write two objects by name, and read one."""
+    made = build(tmp_path, "plain-http", "aggregated")
+    container, (service,) = (
+        container_of(made, NAMES[0]),
+        [one for key, one in made.items() if key == ("Service", NAMES[0])],
+    )
+    env = {one["name"]: one["value"] for one in container["env"]}
+    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+    api_service = made["APIService", API_SERVICE]["spec"]
+    assert env["OPSTRAND_API_AGGREGATED_PORT"] == str(ports["aggregated"])
+    assert {one["port"]: one["targetPort"] for one in service["spec"]["ports"]} == {
+        ports["api"]: "api",
+        api_service["service"]["port"]: "aggregated",
+    }
+    assert "caBundle" not in api_service
+    (rule,) = made["NetworkPolicy", NAMES[0]]["spec"]["ingress"]
+    assert [one["port"] for one in rule["ports"]] == ["api", "aggregated"]
+    granted = [
+        (rule["resources"], rule["resourceNames"], rule["verbs"])
+        for kind in ("ClusterRole", "Role")
+        for rule in made[kind, "opstrand-api-aggregated"]["rules"]
+    ]
+    assert granted == [
+        (["apiservices"], [API_SERVICE], ["get", "patch"]),
+        (["secrets"], [env["OPSTRAND_API_AGGREGATED_SECRET"]], ["get", "patch"]),
+    ]
+    secret = made["Secret", env["OPSTRAND_API_AGGREGATED_SECRET"]]
+    assert "data" not in secret
+    reader = load("aggregated")[-1]
+    assert (reader["metadata"]["namespace"], reader["roleRef"]["name"]) == (
+        front_proxy.NAMESPACE,
+        f"{front_proxy.CONFIG_MAP}-reader",
+    )
 
 
 def test_what_is_offered_for_a_namespace_of_runs_lets_them_reach_the_api() -> None:

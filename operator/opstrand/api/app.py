@@ -21,7 +21,8 @@ get, or the token of a run for itself, its upstreams and its pipeline:
     DELETE R                                                                 delete
     GET    S/logs                                                            get* on pods/log
 
-P/runs accepts the parameters query, sort, limit and offset.
+P/runs accepts the parameters query, sort, limit and offset. `api.v1` describes its own paths, below
+/apis and /openapi; who may read them is a right on the resources of its own group.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from opstrand.api.auth.callers import Auth, parse_token
+from opstrand.api.auth.front_proxy import FrontProxy
 from opstrand.api.contents import Contents
 from opstrand.api.failures import answer_detail, answer_error
 from opstrand.api.limits import (
@@ -56,6 +58,8 @@ from opstrand.api.published.request import (
     VALIDATION,
     WATCHERS,
 )
+from opstrand.api.v1 import discovery, endpoints
+from opstrand.api.v1.answers import as_status, is_ours
 from opstrand.api.validation import Validation
 from opstrand.core.planning.connections import Catalog
 from opstrand.runs.protocols import Runs
@@ -96,7 +100,26 @@ def create_app(
     app[CONTENTS] = contents or Contents()
     app[LIMITS], app[HELD], app[BODY_TURNS] = limits, Held(limits), make_body_turns()
     app[TOKEN_GATE] = TokenGate(limits, is_proven)
-    for routes in (health, projects, runs, statuses, lineage, control, logs):
+    for routes in (health, projects, runs, statuses, lineage, control, logs, endpoints, discovery):
+        app.add_routes(routes.ROUTES)
+    return app
+
+
+def create_aggregated_app(beside: web.Application, front_proxy: FrontProxy) -> web.Application:
+    """What the API server's aggregation layer may ask: `api.v1` alone, over the same runs, rights
+    and limits as the API `beside` it. Its port must be served with the front proxy's TLS.
+    """
+
+    @web.middleware
+    async def identify_by_proxy(request: web.Request, handler: Handler) -> web.StreamResponse:
+        connection = request.get_extra_info("ssl_object")
+        request[CALLER] = front_proxy.identify(connection, request.headers)
+        return await handler(request)
+
+    app = web.Application(middlewares=[answer_errors, identify_by_proxy])
+    app[RUNS], app[AUTH] = beside[RUNS], beside[AUTH]
+    app[HELD], app[LIMITS] = beside[HELD], beside[LIMITS]
+    for routes in (endpoints, discovery):
         app.add_routes(routes.ROUTES)
     return app
 
@@ -114,22 +137,27 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every error as JSON with a `detail`.
+    """Answer every error as JSON with a `detail`, or as a Status of Kubernetes where `api.v1` is.
 
     A bug is logged once with its traceback, and its answer says no more than that it is a bug.
     """
     try:
         return await handler(request)
-    except web.HTTPRequestEntityTooLarge:
+    except Exception as error:
+        answer = _answer_error(request, error)
+        return as_status(answer) if is_ours(request) else answer
+
+
+def _answer_error(request: web.Request, error: Exception) -> web.Response:
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
         # The published client does not know status 413.
         return answer_detail(
             400,
             f"the body is more than the {request.client_max_size:,} bytes that are read; fetch "
             "large files with init",
         )
-    except web.HTTPException as error:
+    if isinstance(error, web.HTTPException):
         if error.status < 400:
-            raise
+            raise error
         return answer_detail(error.status, "No such path." if error.status == 404 else error.reason)
-    except Exception as error:
-        return answer_error(request, error)
+    return answer_error(request, error)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import ssl
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from opstrand.api.limits import network_of
 from opstrand.logs import Sparse
 
 _sparse = Sparse(logging.getLogger(__name__))
+ReadContext = Callable[[], ssl.SSLContext]
 #: Connections that are checked for one that is idle.
 _LOOKED_AT = 64
 
@@ -219,9 +221,7 @@ class Connection(RequestHandler):
 class _Server(web.Server):
     """Creates our connections instead of aiohttp's."""
 
-    def __init__(
-        self, made: web.Server, limits: ConnectionLimits, tls: ssl.SSLContext | None
-    ) -> None:
+    def __init__(self, made: web.Server, limits: ConnectionLimits, tls: ReadContext | None) -> None:
         super().__init__(made.request_handler, request_factory=made.request_factory)
         self._everything, self._tls = Connections(limits), tls
 
@@ -235,11 +235,12 @@ class _Server(web.Server):
         if self._tls is None:
             return connection
         times = {"patience": limits.head_seconds, "goodbye": limits.goodbye_seconds}
-        return TlsConnection(connection, self._tls, self._everything.handshakes, **times)
+        return TlsConnection(connection, self._tls(), self._everything.handshakes, **times)
 
 
 class Runner(web.AppRunner):
-    """Runs an application behind these limits, and behind TLS if given.
+    """Runs an application behind these limits, and behind TLS if given: `tls` is called for the
+    context of each new connection.
 
     The site must be created without TLS.
     """
@@ -250,7 +251,7 @@ class Runner(web.AppRunner):
         *,
         limits: ConnectionLimits = ConnectionLimits(),
         shutdown_timeout: float,
-        tls: ssl.SSLContext | None = None,
+        tls: ReadContext | None = None,
     ) -> None:
         super().__init__(
             app, handle_signals=False, access_log=None, shutdown_timeout=shutdown_timeout

@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from opstrand.api import content_job, contents, submission, validation
+from opstrand.api.aggregated import open_port
 from opstrand.api.app import create_app
 from opstrand.api.auth.expired_tokens import ExpiredTokens
 from opstrand.api.auth.keys import ClusterKeys
@@ -93,9 +94,11 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
             limits=request_limits(settings),
             is_proven=auth.is_proven,
         )
-        context = tls.certificate.context if tls else None
-        runner = Runner(
-            app, limits=connection_limits(settings), shutdown_timeout=_CUT_OFF, tls=context
+        read_context = (lambda: tls.certificate.context) if tls else None
+        limits = connection_limits(settings)
+        runner = Runner(app, limits=limits, shutdown_timeout=_CUT_OFF, tls=read_context)
+        await standing.enter_async_context(
+            open_port(app, KubeApi(reviews), settings, host=host, limits=limits, cut_off=_CUT_OFF)
         )
         try:
             await runner.setup()

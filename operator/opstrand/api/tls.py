@@ -82,7 +82,7 @@ class ServedCertificate:
     def __init__(self, source: Source, publication: Publication | None = None) -> None:
         self._source, self._publication = source, publication
         self._served: Issued | None = None
-        self.context = _new_context()
+        self.context = new_context()
 
     async def read_again(self) -> None:
         """Read the certificate and serve it if it changed.
@@ -94,8 +94,8 @@ class ServedCertificate:
         if issued != self._served:
             # Try it in a separate context: a certificate that does not fit its key would be half
             # loaded.
-            _load(_new_context(), issued)
-            _load(self.context, issued)
+            load_certificate(new_context(), issued)
+            load_certificate(self.context, issued)
             logger.info("the certificate was read%s", "" if self._served is None else " again")
             self._served = issued
         if self._publication is not None:
@@ -164,13 +164,13 @@ def _choose_source(settings: Settings, kube: KubeApi, namespace: str) -> tuple[S
     return OwnCertificate(kube, namespace, settings.api_tls_secret, hosts), _SECRET_AGAIN
 
 
-def _new_context() -> ssl.SSLContext:
+def new_context() -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
-def _load(context: ssl.SSLContext, issued: Issued) -> None:
+def load_certificate(context: ssl.SSLContext, issued: Issued) -> None:
     """Load the certificate by way of files, since Python's `ssl` reads nothing else."""
     with tempfile.TemporaryDirectory() as folder:
         certificate, key = Path(folder, "crt"), Path(folder, "key")

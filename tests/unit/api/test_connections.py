@@ -33,7 +33,7 @@ async def serving(
 
     app = web.Application()
     app.add_routes([web.get("/quick", quick), web.get("/slow", slow)])
-    runner = Runner(app, limits=limits, shutdown_timeout=0.1, tls=tls)
+    runner = Runner(app, limits=limits, shutdown_timeout=0.1, tls=(lambda: tls) if tls else None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

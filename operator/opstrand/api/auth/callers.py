@@ -28,6 +28,7 @@ class Verb(StrEnum):
     """What a caller may do.
 
     Never rename a value: they are the RBAC verbs on `operations`, and LOGS is `get` on `pods/log`.
+    Those with a slash are verbs on a resource of our own group (`api.v1`).
     """
 
     READ = "get"
@@ -36,6 +37,9 @@ class Verb(StrEnum):
     CONTROL = "patch"
     DELETE = "delete"
     LOGS = "logs"
+    LIST_RUNS = "runs/list"
+    GET_RUN = "runs/get"
+    READ_LOG = "runs/log/get"
 
 
 @dataclass(frozen=True)

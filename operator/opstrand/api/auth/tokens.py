@@ -15,7 +15,7 @@ from typing import Any
 from opstrand.api.auth.callers import Caller, Unauthenticated, Verb
 from opstrand.api.auth.expired_tokens import ExpiredTokens
 from opstrand.api.auth.keys import ClusterKeys, NotSigned, UnknownKey, audiences, read_claims
-from opstrand.kube.resources import SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
+from opstrand.kube.resources import OPERATIONS, RUNS, SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
 from opstrand.runs.answers import Memory
 from opstrand.runs.authorship import Reviews
 
@@ -137,7 +137,12 @@ def _attributes(verb: Verb) -> dict[str, str]:
     # Require the right with which kubectl reads a Pod's log.
     if verb is Verb.LOGS:
         return {"group": "", "resource": "pods", "subresource": "log", "verb": "get"}
-    return {"group": "opstrand.dev", "resource": "operations", "verb": verb.value}
+    resource, _, word = verb.value.rpartition("/")
+    if not resource:
+        return {"group": OPERATIONS.group, "resource": OPERATIONS.plural, "verb": word}
+    plural, _, subresource = resource.partition("/")
+    attributes = {"group": RUNS.group, "resource": plural, "verb": word}
+    return {**attributes, "subresource": subresource} if subresource else attributes
 
 
 def _caller(user: Mapping[str, Any], *, with_pod: bool) -> Caller:

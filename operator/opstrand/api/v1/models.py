@@ -1,0 +1,143 @@
+"""The resources of this API, and the parameters of its requests.
+
+Owns their shape: the answers and the OpenAPI document are both made of these models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from opstrand.kube.resources import RUNS
+from opstrand.spec.crd.status import status_schema
+
+API_VERSION = RUNS.api_version
+#: Runs of one page, unless the request asks for fewer.
+PAGE = 500
+
+Spec = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": True})]
+
+
+def _plain(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema of the CRD as JSON Schema, without what only Kubernetes understands."""
+    found = {
+        key: _plain(value) if isinstance(value, Mapping) else value
+        for key, value in schema.items()
+        if not key.startswith("x-kubernetes-") and key != "nullable"
+    }
+    if schema.get("nullable"):
+        found["type"] = [schema["type"], "null"]
+    return found
+
+
+Status = Annotated[dict[str, Any], WithJsonSchema(_plain(status_schema()))]
+
+
+class Model(BaseModel):
+    """What every answer has in common: a key that it does not have is left out."""
+
+    model_config = ConfigDict(
+        extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+    )
+
+    def as_json(self) -> dict[str, Any]:
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+
+class Owner(Model):
+    """An object that a run belongs to, such as its pipeline."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+    controller: bool | None = None
+    block_owner_deletion: bool | None = None
+
+
+class RunMetadata(Model):
+    """What Kubernetes kept of the run's Operation."""
+
+    name: str
+    namespace: str
+    uid: str
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    resource_version: str | None = None
+    generation: int | None = None
+    generate_name: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: list[Owner] | None = None
+
+
+class Run(Model):
+    """A run: what was asked for, and what became of it, as in its Operation.
+
+    In a list, the spec and the values of the status are left out.
+    """
+
+    api_version: Literal["runs.opstrand.dev/v1alpha1"] = API_VERSION  # type: ignore[assignment]
+    kind: Literal["Run"] = "Run"
+    metadata: RunMetadata
+    spec: Spec | None = None
+    status: Status = Field(default_factory=dict)
+
+
+class ListMetadata(Model):
+    """Where a list goes on: `continue` asks for the next page, and is absent on the last one."""
+
+    more: str | None = Field(None, alias="continue")
+    remaining_item_count: int | None = None
+
+
+class RunList(Model):
+    """One page of runs, the newest first."""
+
+    api_version: Literal["runs.opstrand.dev/v1alpha1"] = API_VERSION  # type: ignore[assignment]
+    kind: Literal["RunList"] = "RunList"
+    metadata: ListMetadata
+    items: list[Run]
+
+
+class Failure(Model):
+    """Why a request was refused, as Kubernetes says it."""
+
+    api_version: Literal["v1"] = "v1"
+    kind: Literal["Status"] = "Status"
+    status: Literal["Failure"] = "Failure"
+    message: str
+    reason: str
+    code: int
+    details: dict[str, Any] | None = None
+
+
+Truth = Literal["true", "false"]
+
+
+class ListQuery(Model):
+    """Which runs are listed."""
+
+    limit: int = Field(PAGE, ge=0, description=f"At most so many; 0 and more than {PAGE}: {PAGE}.")
+    more: str = Field("", alias="continue", description="`metadata.continue` of the page before.")
+    label_selector: str = Field("", description="Only runs with these labels, as kubectl says it.")
+    field_selector: str = Field(
+        "", description="Only runs in this phase: `status.phase=Running`; other fields are refused."
+    )
+    watch: Literal["", "false", "0"] = Field("", description="These lists cannot be watched.")
+
+
+class LogQuery(Model):
+    """Which lines of a log are sent."""
+
+    follow: Truth = Field("false", description="Go on until the run has ended.")
+    attempt: int | None = Field(None, ge=0, description="Which attempt, from 0; else the newest.")
+    timestamps: Truth = Field("false", description="The time of each line before it.")
+    tail_lines: int | None = Field(None, ge=0, le=10**6, description="Only the last so many lines.")
+
+
+class NoQuery(Model):
+    """No parameters."""

@@ -1,0 +1,106 @@
+"""The OpenAPI document of this API, made of its models and of the table of its paths."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from opstrand import __version__
+from opstrand.api.v1.endpoints import ENDPOINTS, ROOT, Endpoint
+from opstrand.api.v1.models import Failure, Model, Run
+from opstrand.kube.resources import RUNS
+
+DOCUMENT_PATH = "/openapi/v3" + ROOT
+_INFO = {"title": "opstrand", "version": __version__}
+_REFERENCE = "#/components/schemas/{model}"
+_PARAMETER = re.compile(r"\{(\w+)\}")
+#: By these `kubectl explain` finds the schema of a resource.
+_KIND = "x-kubernetes-group-version-kind"
+_RUN = {"group": RUNS.group, "version": RUNS.version, "kind": RUNS.kind}
+#: What every path may answer besides: no token, no right, and a cluster that does not answer.
+_COMMON = (401, 403, 503)
+_DESCRIBED = {
+    "namespace": "The project.",
+    "name": "The run: its uuid, or a name, which is the newest run of that name.",
+}
+
+
+def _write_document() -> dict[str, Any]:
+    models: set[type[Model]] = {Failure}
+    models.update(one.answer for one in ENDPOINTS if one.answer)
+    ordered = sorted(models, key=lambda model: model.__name__)
+    _, schemas = models_json_schema(
+        [(model, "serialization") for model in ordered], ref_template=_REFERENCE
+    )
+    schemas["$defs"][Run.__name__][_KIND] = [_RUN]
+    return {
+        "openapi": "3.1.0",
+        "info": _INFO,
+        "paths": {one.path: {"get": _write_operation(one)} for one in ENDPOINTS},
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"bearer": []}],
+    }
+
+
+def _write_operation(one: Endpoint) -> dict[str, Any]:
+    answers: dict[str, Any] = {"200": _write_answer(one.answer)}
+    unchanged = (304,) if one.answer else ()
+    for status in sorted({*_COMMON, *unchanged, *one.errors}):
+        words = HTTPStatus(status).phrase
+        answers[str(status)] = (
+            {"description": words} if status < 400 else {**_json(Failure), "description": words}
+        )
+    return {
+        "summary": one.summary,
+        "operationId": one.handler.__name__,
+        _KIND: _RUN,
+        "parameters": [*_iter_path_parameters(one.path), *_iter_query_parameters(one.query)],
+        "responses": answers,
+    }
+
+
+def _write_answer(model: type[Model] | None) -> dict[str, Any]:
+    if model is None:
+        text = {"text/plain": {"schema": {"type": "string"}}}
+        return {"description": "The lines.", "content": text}
+    return {"description": model.__name__, **_json(model)}
+
+
+def _json(model: type[Model]) -> dict[str, Any]:
+    schema = {"$ref": _REFERENCE.format(model=model.__name__)}
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _iter_path_parameters(path: str) -> Iterator[dict[str, Any]]:
+    for name in _PARAMETER.findall(path):
+        yield {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": _DESCRIBED[name],
+            "schema": {"type": "string", "minLength": 1},
+        }
+
+
+def _iter_query_parameters(model: type[Model]) -> Iterator[dict[str, Any]]:
+    for name, schema in model.model_json_schema().get("properties", {}).items():
+        kept = {key: value for key, value in schema.items() if key not in ("title", "description")}
+        described = {"description": schema.get("description", "")}
+        yield {"name": name, "in": "query", "required": False, "schema": kept, **described}
+
+
+DOCUMENT = _write_document()
+_DIGEST = hashlib.sha256(json.dumps(DOCUMENT).encode()).hexdigest()[:32]
+#: API servers ask here for the documents of a group.
+INDEX = {"paths": {ROOT.lstrip("/"): {"serverRelativeURL": f"{DOCUMENT_PATH}?hash={_DIGEST}"}}}
+#: API servers still ask for this older form; without paths it describes nothing.
+OLD_DOCUMENT = {"swagger": "2.0", "info": _INFO, "paths": {}}
