@@ -122,16 +122,13 @@ def decide_run(
     return replace(decision, status=_empty_unchanged(decision.status, whole.get("status") or {}))
 
 
-def read_pipeline(settings: Settings, body: Any) -> Outline | SpecError:
-    """Another job: read the operations of a pipeline that is frozen."""
+def read_pipeline(settings: Settings, body: Any) -> Outline:
+    """Another job: read the operations of a pipeline that is frozen. Raises SpecError."""
     whole: OperationBody = from_parcel(body) or {}
-    try:
-        prepared = prepare(whole, settings=settings)
-        if prepared.compiled is None:
-            return SpecError("ComponentNotFound", "the pipeline's own component is gone")
-        return read_outline(prepared.compiled, whole)
-    except SpecError as error:
-        return error
+    prepared = prepare(whole, settings=settings)
+    if prepared.compiled is None:
+        raise SpecError("ComponentNotFound", "the pipeline's own component is gone")
+    return read_outline(prepared.compiled, whole)
 
 
 def _prepare_parcels(

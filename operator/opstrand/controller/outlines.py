@@ -40,16 +40,24 @@ class Outlines:
         metadata = snapshot.body["metadata"]
         version = str(metadata["uid"]), int(metadata.get("generation") or 1)
         if version not in self._known:
-            found = _read_here(snapshot, settings)
-            self._known[version] = found or await _read_apart(snapshot, key, pool, settings)
+            self._known[version] = await _read(snapshot, key, pool, settings)
             while len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         self._known.move_to_end(version)
         return self._known[version]
 
 
-def _read_here(snapshot: Snapshot, settings: Settings) -> Outline | SpecError | None:
-    """Read it in this process; None if that may take too long."""
+async def _read(
+    snapshot: Snapshot, key: Key, pool: Pool, settings: Settings
+) -> Outline | SpecError:
+    try:
+        return _read_here(snapshot, settings) or await _read_apart(snapshot, key, pool, settings)
+    except SpecError as error:
+        return error
+
+
+def _read_here(snapshot: Snapshot, settings: Settings) -> Outline | None:
+    """Read it in this process; None if that may take too long. Raises SpecError."""
     if is_large(snapshot.body):
         return None
     warm_up()
@@ -60,15 +68,14 @@ def _read_here(snapshot: Snapshot, settings: Settings) -> Outline | SpecError | 
         return None
 
 
-async def _read_apart(
-    snapshot: Snapshot, key: Key, pool: Pool, settings: Settings
-) -> Outline | SpecError:
+async def _read_apart(snapshot: Snapshot, key: Key, pool: Pool, settings: Settings) -> Outline:
     try:
         done = await pool.run(
             f"{JOB}:read_pipeline", settings, to_parcel(snapshot.body), group=key[0]
         )
     except Exceeded as error:
         logger.info("the file of a pipeline took too much: %s", error.message, extra=about(*key))
-        return SpecError("TooExpensive", f"reading the pipeline was ended: {error.message}")
-    found: Outline | SpecError = done.value
+        message = f"reading the pipeline was ended: {error.message}"
+        raise SpecError("TooExpensive", message) from None
+    found: Outline = done.value
     return found

@@ -32,7 +32,8 @@ ATTEMPTS = 10
 #: Characters of a message in a status or an event; head and tail are kept.
 MESSAGE = 1024
 #: Values of all operations of one pipeline together; a shared component counts in each operation.
-PIPELINE_VALUES = 50_000
+#: Enough for 2,000 operations of a component of 75 values; compiling them takes half a second.
+PIPELINE_VALUES = 150_000
 #: Groups of one role in a distributed run: a patch is merged into each.
 GROUPS = 100
 #: Searches of one operation, the conditions of a search, the choices of a condition, the keys of
