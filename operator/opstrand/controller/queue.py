@@ -55,13 +55,16 @@ class Queue:
         self._apart: Counter[str] = Counter()
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
+        #: Keys that rest, and whether they are reconciled at the end of that.
+        self._resting: dict[Key, bool] = {}
         self._failures: dict[Key, int] = {}
         self._held: dict[Key, None] | None = {}
 
     @property
     def depth(self) -> int:
         """Keys that are being reconciled or wait for it."""
-        return len(self._running) + len(self._waiting) + len(self._parked) + len(self._held or ())
+        waiting = len(self._waiting) + len(self._parked) + sum(self._resting.values())
+        return len(self._running) + waiting + len(self._held or ())
 
     def start(self, *, is_urgent: Callable[[Key], bool] = lambda _: True) -> None:
         """Start with the keys added so far, in their order, the urgent ones first."""
@@ -69,7 +72,9 @@ class Queue:
         self.add_all(sorted(held, key=lambda key: not is_urgent(key)))
 
     def add(self, key: Key) -> None:
-        """Reconcile this key soon: now, or once more after the reconcile in progress."""
+        """Reconcile this key soon: now, or once more after the reconcile in progress, or after the
+        rest that one asked for.
+        """
         if self._held is not None:
             self._held[key] = None
             return
@@ -78,6 +83,9 @@ class Queue:
             timer.cancel()
         if key in self._running:
             self._again.add(key)
+            return
+        if key in self._resting:
+            self._resting[key] = True
             return
         self._waiting.add(key, key[0])
         self._fill()
@@ -139,6 +147,14 @@ class Queue:
         self._timers.pop(key, None)
         self.add(key)
 
+    def _rest(self, key: Key, seconds: float) -> None:
+        self._resting[key] = False
+        asyncio.get_running_loop().call_later(seconds, self._end_rest, key)
+
+    def _end_rest(self, key: Key) -> None:
+        if self._resting.pop(key, False):
+            self.add(key)
+
     async def _run(self, key: Key, reconcile: Reconcile, *, is_apart: bool) -> None:
         again: float | None = None
         try:
@@ -148,6 +164,8 @@ class Queue:
                 self._parked.add(key, key[0])
             else:
                 self._parked.discard(key)
+            if outcome.rest > 0:
+                self._rest(key, outcome.rest)
             if outcome.trouble is not None:
                 raise outcome.trouble
             self._failures.pop(key, None)
@@ -180,6 +198,7 @@ class Queue:
         """Drop waiting keys and cancel running reconciles: the next start makes up for them."""
         self._waiting.clear()
         self._parked.clear()
+        self._resting.clear()
         for timer in self._timers.values():
             timer.cancel()
         for task in list(self._running.values()):

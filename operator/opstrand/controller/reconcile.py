@@ -7,6 +7,7 @@ time. Must not know its caller.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +17,7 @@ from opstrand.controller.crash_record import DEATHS
 from opstrand.controller.decision import decide_apart, decide_here
 from opstrand.controller.gather import Gathered, World, gather, refresh
 from opstrand.core.decide import decide, fail
+from opstrand.core.lifecycle.asks import Children
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
 from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.errors import Conflict
@@ -28,6 +30,12 @@ logger = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
 
+#: A run that decides about many others rests this many times as long as the decision took, so that
+#: a pipeline of thousands cannot keep the operator busy.
+_REST = 10
+#: Seconds: a decision that takes less computing time needs no rest, and none rests for longer.
+_SHORT_DECISION, _LONGEST_REST = 0.002, 1.0
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -36,13 +44,15 @@ class Outcome:
     `wake`: other runs to reconcile now. `again`: seconds until this run is reconciled again; None:
     when something happens. `trouble`: the error that stopped this reconcile; `wake` is valid all
     the same. `parked`: nothing was done, since the decision may be expensive; reconcile this run
-    with `is_parked`, in a lane where no other run waits.
+    with `is_parked`, in a lane where no other run waits. `rest`: seconds in which this run is not
+    reconciled again, whatever happens.
     """
 
     wake: frozenset[Key] = frozenset()
     again: float | None = None
     trouble: Exception | None = None
     parked: bool = False
+    rest: float = 0.0
 
 
 DONE = Outcome()
@@ -65,6 +75,7 @@ async def reconcile(key: Key, *, world: World, clock: Clock, is_parked: bool = F
 
 
 async def _reconcile(key: Key, world: World, clock: Clock, *, is_parked: bool) -> Outcome:
+    began = time.thread_time()
     gathered = await gather(key, world=world, now=clock())
     if gathered is None:
         return DONE
@@ -73,6 +84,7 @@ async def _reconcile(key: Key, world: World, clock: Clock, *, is_parked: bool) -
         decision = await _decide(gathered, key, world, is_parked=is_parked)
     except NeedsWorker:
         return Outcome(parked=True)
+    rest = _find_rest(snapshot, time.thread_time() - began)
     if snapshot.phase.is_final or (decision.status or {}).get("finishedAt"):
         world.cache.wait(key, frozenset())
     wake: set[Key] = set()
@@ -80,16 +92,23 @@ async def _reconcile(key: Key, world: World, clock: Clock, *, is_parked: bool) -
         applied = await apply(decision, key=key, snapshot=snapshot, world=world, wake=wake)
     except Conflict:
         wake |= await refresh(key, world=world)
-        return Outcome(frozenset(wake - {key}), again=0.0)
+        return Outcome(frozenset(wake - {key}), again=0.0, rest=rest)
     except Exception as error:
-        return Outcome(frozenset(wake), trouble=error)
+        return Outcome(frozenset(wake), trouble=error, rest=rest)
     if decision.freeze:
         world.cache.wait(key, frozenset())
     _record_end(decision, snapshot, key)
     if applied.is_settled:
         after = await reconcile(key, world=world, clock=clock, is_parked=is_parked)
         return replace(after, wake=after.wake | frozenset(wake - {key}))
-    return Outcome(frozenset(wake), applied.again)
+    return Outcome(frozenset(wake), applied.again, rest=rest)
+
+
+def _find_rest(snapshot: Snapshot, seconds: float) -> float:
+    """Return how long a run rests whose decision took this much computing time."""
+    if Children() not in snapshot.answers or seconds < _SHORT_DECISION:
+        return 0.0
+    return min(_REST * seconds, _LONGEST_REST)
 
 
 def _record_end(decision: Decision, snapshot: Snapshot, key: Key) -> None:

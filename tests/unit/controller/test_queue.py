@@ -64,6 +64,39 @@ async def test_many_events_during_a_reconcile_are_one_more() -> None:
 
 
 @in_leaps
+async def test_a_key_that_rests_is_reconciled_once_afterwards_however_often_it_is_added() -> None:
+    reconcile = Recorder(Outcome(rest=0.05), Outcome(), Outcome(rest=0.05, again=0.0))
+    queue = Queue(reconcile, concurrency=2)
+    queue.start()
+    queue.add(A)
+    await asyncio.sleep(0.01)
+    queue.add_all([A, B, A])
+    await asyncio.sleep(0.01)
+    assert (reconcile.calls, queue.depth) == ([A, B], 1)
+    await asyncio.sleep(0.05)
+    assert reconcile.calls == [A, B, A]
+    await asyncio.sleep(0.05)
+    assert reconcile.calls == [A, B, A, A]
+    await asyncio.sleep(0.2)
+    assert (reconcile.calls, queue.depth) == ([A, B, A, A], 0)
+
+
+@in_leaps
+async def test_what_was_added_during_a_reconcile_waits_for_the_rest_and_not_beyond_a_stop() -> None:
+    reconcile = Recorder(Outcome(rest=0.05), pause=0.02)
+    queue = Queue(reconcile, concurrency=2)
+    queue.start()
+    queue.add(A)
+    await asyncio.sleep(0.01)
+    queue.add(A)
+    await asyncio.sleep(0.04)
+    assert reconcile.calls == [A]
+    await queue.stop()
+    await asyncio.sleep(0.1)
+    assert reconcile.calls == [A]
+
+
+@in_leaps
 async def test_what_is_urgent_comes_first_at_the_start() -> None:
     reconcile = Recorder()
     queue = Queue(reconcile, concurrency=1)

@@ -57,8 +57,10 @@ OPERATION = "Operation"
 _MOST_CREATED = 50
 #: Objects that are looked for by one decision, at most, because they are missing.
 _MOST_SOUGHT = 50
-#: Seconds between two writes of letters alone.
+#: Seconds between two writes of letters alone: at least so many, and so many for each byte of the
+#: file. The API server works for half a second on one write of a pipeline of 800 KB.
 _INTERVAL = 5.0
+_INTERVAL_PER_BYTE = 30 / 1_000_000
 #: The reason of a pipeline that goes on, and that of one that was asked to stop.
 _RUNNING, _ON_REQUEST = "PipelineRunning", "Stopping"
 #: Reasons of Stopping, and how the pipeline ends then. Any other one is a failure.
@@ -205,7 +207,7 @@ class _See:
     @cached_property
     def bodies(self) -> Mapping[int, OperationBody]:
         """The known objects that have a child's name and name this run as their controller."""
-        index = {name: at for at, name in enumerate(self.outline.names)}
+        index = self.outline.index
         found: tuple[OperationBody, ...] = self.snapshot.answers[Children()]
         by_name = ((index.get(body["metadata"]["name"]), body) for body in found)
         return {at: body for at, body in by_name if at is not None}
@@ -344,10 +346,13 @@ class _Advance:
         before = self.see.children
         if step.children == before:
             return Decision(None, actions, requeue_after=again)
-        left = self.snapshot.left(self._written_at, _INTERVAL) if self._written_at else 0.0
-        if left > 0 and not self.see.gone:
-            soon = left if again is None else min(again, left)
-            return Decision(None, actions, requeue_after=soon)
+        left = self._left
+        # What is created does not wait for the letters, unless they have waited for long.
+        if (left > 0 or (step.start and left > -_INTERVAL)) and not self.see.gone:
+            soon = max(left, 0.0)
+            return Decision(
+                None, actions, requeue_after=soon if again is None else min(again, soon)
+            )
         status = {
             **self.snapshot.status,
             "children": {**step.children.as_dict(), "at": self.snapshot.stamp},
@@ -358,6 +363,12 @@ class _Advance:
     def _written_at(self) -> str:
         stored: Mapping[str, Any] = self.snapshot.status.get("children") or {}
         return str(stored.get("at") or self.snapshot.last_step or "")
+
+    @property
+    def _left(self) -> float:
+        """The seconds until letters may be written again; 0 or less if they may be now."""
+        interval = max(_INTERVAL, self.see.outline.size * _INTERVAL_PER_BYTE)
+        return self.snapshot.left(self._written_at, interval) if self._written_at else -_INTERVAL
 
     def _again(self, step: Step) -> float | None:
         """Return when to look again: at once if more could be created, else to write letters."""

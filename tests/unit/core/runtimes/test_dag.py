@@ -196,10 +196,40 @@ def test_letters_alone_are_written_after_a_while() -> None:
 def test_a_write_must_not_undo_a_newer_one() -> None:
     cluster = running(*DIAMOND)
     cluster.seconds = 6
-    cluster.set(a="s")
     decision = cluster.step()
     assert decision.status is not None
     assert decision.freeze
+
+
+def test_what_is_created_does_not_wait_for_letters_but_not_for_ever() -> None:
+    cluster = running(*DIAMOND)
+    cluster.seconds = 6
+    cluster.set(a="s")
+    decision = cluster.step()
+    assert list_actions(decision) == ["Create Operation", "Create Operation"]
+    assert (decision.status, decision.requeue_after) == (None, 0.0)
+    cluster.step()
+    assert cluster.states == "sww."
+    cluster = running(*DIAMOND)
+    cluster.seconds = 11
+    cluster.set(a="s")
+    decision = cluster.step()
+    assert list_actions(decision) == ["Create Operation", "Create Operation"]
+    assert cluster.states == "s..."
+
+
+def test_letters_of_a_large_file_are_written_less_often() -> None:
+    container = {"image": "b", "env": [{"name": "BULK", "value": "x" * 500_000}]}
+    bulk = op("bulk", component={"run": {"kind": "job", "container": container}})
+    cluster = running(bulk, op("a"))
+    cluster.set(a="r")
+    cluster.seconds = 14
+    decision = cluster.step()
+    assert decision.status is None
+    assert decision.requeue_after == pytest.approx(1, abs=0.1)
+    cluster.seconds = 15.1
+    cluster.step()
+    assert cluster.states == "wr"
 
 
 def test_no_more_than_fifty_are_created_at_once() -> None:
