@@ -74,7 +74,12 @@ ROWS: tuple[tuple[str, str, int], ...] = (
     ("A to B hop, 30 chains at once, of the loop's", "crowd_ratio", 2),
     ("runs/s of one pipeline's operations at once", "fan_out_rate", 1),
     ("runs/s of one pipeline, of the asyncio loop's", "fan_out_ratio", 2),
-    ("hop in a chain of one pipeline, p50, ms", "chain_hop_p50", 1),
+    ("operator CPU per run of a pipeline, ms", "fan_out_cpu_ms", 1),
+    ("API server CPU per run of a pipeline, ms", "fan_out_server_cpu_ms", 1),
+    ("hop in a pipeline, one chain, p50, ms", "chain_hop_p50", 1),
+    ("hop in a pipeline, one chain, of the loop's", "chain_hop_ratio", 2),
+    ("hop in a pipeline, 30 chains at once, p50, ms", "chains_hop_p50", 0),
+    ("hop in a pipeline, 30 chains, of the loop's", "chains_hop_ratio", 2),
     ("start to first Pod, 1,000 finished, s", "restart_1000", 2),
     ("start to first Pod, 5,000 finished, s", "restart_5000", 2),
     ("peak RSS with 5,000 finished, MiB", "finished_5000_rss", 0),
@@ -104,8 +109,7 @@ async def measure_all(sizes: Sizes, chosen: Chosen) -> dict[str, dict[str, Any]]
         if "latency" in chosen.parts:
             await _measure_latencies(stage, subjects, sizes, found)
         if "pipelines" in chosen.parts:
-            counts = {"count": sizes.fan_out, "length": sizes.chain, "rounds": sizes.fan_outs}
-            for name, figures in (await measure_pipelines(stage, subjects, **counts)).items():
+            for name, figures in (await measure_pipelines(stage, subjects, sizes)).items():
                 found[name] |= figures
                 say(f"pipelines: {name}: {figures['fan_out_rate']:.1f} runs/s")
         if "standing" in chosen.parts:

@@ -46,7 +46,7 @@ def measure_alone(rounds: int) -> dict[str, float]:
             _cpu_of([str(CHECKOUT / ".venv/bin/opstrand"), "--help"]) for _ in range(rounds + 2)
         ),
     }
-    for what in ("run_to_pod", "check_dag", "resolve_params"):
+    for what in ("run_to_pod", "check_dag", "decide_dag", "resolve_params"):
         found[f"{what}_ms"] = median(_ours(what) for _ in range(rounds))
     for what in ("check", "resolve_file"):
         found |= _compare(what, rounds)

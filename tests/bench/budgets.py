@@ -41,6 +41,8 @@ BUDGETS = (
     Budget(
         "runs/s of one pipeline, of the bare loop's", "fan_out_ratio", 0.8, at_most=False, digits=2
     ),
+    Budget("hop in a pipeline, one chain, of the bare loop's", "chain_hop_ratio", 1.5, digits=2),
+    Budget("hop in a pipeline, 30 chains, of the bare loop's", "chains_hop_ratio", 2, digits=2),
     Budget("start to first Pod, 5,000 finished runs present", "restart_5000", 2.5, "s"),
     Budget("RSS with 1,000 live runs", "live_rss", 130, "MiB"),
     Budget("import opstrand.client, CPU", "client_import_ms", 50, "ms"),
@@ -55,6 +57,7 @@ BUDGETS = (
         at_most=False,
     ),
     Budget("check of a pipeline of 500 operations", "check_dag_ms", 1000, "ms", digits=0),
+    Budget("decide on a pipeline of 2,000 operations", "decide_dag_ms", 50, "ms"),
     Budget("resolve 10,000 params", "resolve_params_ms", 1000, "ms", digits=0),
 )
 

@@ -15,6 +15,7 @@ from opstrand.core.compiling.prepare import prepare
 from opstrand.core.decide import decide
 from opstrand.core.lifecycle.snapshot import Snapshot
 from opstrand.core.lifecycle.status import patch_ops
+from opstrand.core.pipelines.children import render_child
 from opstrand.core.resolving.refs import Ref
 from opstrand.settings import Settings
 from tests.bench.write_loop import NAME, UID
@@ -25,8 +26,8 @@ _SETTINGS = Settings()
 
 
 def record_writes(operation: Mapping[str, Any]) -> dict[str, str]:
-    """Return the JSON texts by purpose: `freeze`, `pod`, `running`, `final`, and `waiting` for a
-    run that refers to another.
+    """Return the JSON texts by purpose: `freeze`, `pod`, `running`, `final`, `waiting` for a run
+    that refers to another, and `child` for the run as a pipeline creates it.
     """
     metadata = {
         "name": NAME,
@@ -57,6 +58,7 @@ def record_writes(operation: Mapping[str, Any]) -> dict[str, str]:
         "pod": pod,
         "running": patch_ops(frozen["status"], run.status or {}),
         "final": patch_ops(lived["status"], end.status or {}),
+        "child": render_child(body, "o0000", {"name": "o0000", **body["spec"]}),
     }
     return {name: json.dumps(write) for name, write in writes.items()}
 

@@ -42,6 +42,7 @@ class Sizes:
     fan_out: int = 1000
     fan_outs: int = 3
     chain: int = 30
+    crowd_chain: int = 5
     live: int = 1000
     finished: tuple[int, ...] = (1000, 5000)
     restarts: int = 3
@@ -56,6 +57,7 @@ QUICK = Sizes(
     fan_out=200,
     fan_outs=1,
     chain=10,
+    crowd_chain=2,
     live=0,
     finished=(1000,),
     restarts=1,

@@ -147,12 +147,59 @@ def resolve_params() -> float:
     return milliseconds(work, batch=1, batches=2)
 
 
+def decide_dag() -> float:
+    """Decide about a pipeline of 2,000 operations, 1,000 of which run and have no letter yet."""
+    from datetime import UTC, datetime
+
+    from opstrand.core.compiling.prepare import prepare
+    from opstrand.core.decide import decide, list_asks
+    from opstrand.core.lifecycle.asks import Children, Known, Pipeline, Sighting
+    from opstrand.core.lifecycle.snapshot import Snapshot
+    from opstrand.core.pipelines.children import render_child
+    from opstrand.core.pipelines.outline import read_outline
+    from opstrand.core.templates.template import refuse
+    from opstrand.settings import Settings
+    from tests.bench.stage import ECHO
+
+    settings, now = Settings(), datetime.now(UTC)
+    operations = [{"name": f"o{number:04d}", "dagRef": "echo"} for number in range(2000)]
+    run = {"kind": "dag", "components": [{**ECHO, "name": "echo"}], "operations": operations}
+    body: Any = {
+        "metadata": {"name": "many", "namespace": "bench", "uid": "0f0e", "resourceVersion": "1"},
+        "spec": {"component": {"run": {**run, "concurrency": 2000}}},
+    }
+    prepared = prepare(body, settings=settings)
+    assert prepared.compiled is not None
+    outline = read_outline(prepared.compiled, body)
+    body["status"] = decide(Snapshot(body, prepared, now, settings, refuse)).status
+    children = {}
+    for op in operations[:1000]:
+        child = render_child(body, op["name"], op)
+        child["metadata"] |= {"uid": op["name"], "resourceVersion": "1"}
+        child["status"] = {"phase": "Running", "startedAt": "2026-01-01T00:00:00Z"}
+        children[child["metadata"]["name"]] = child
+
+    def work() -> None:
+        answers: dict[Any, Any] = {Children(): tuple(children.values()), Pipeline(): outline}
+        snapshot = Snapshot(body, prepared, now, settings, refuse, answers=answers)
+        while asks := list_asks(snapshot):
+            for ask in asks:
+                assert isinstance(ask, Known)
+                found = children[ask.name]
+                answers[ask] = Sighting(found, found["metadata"]["uid"])
+            snapshot = snapshot.changed(answers=answers)
+        assert len(decide(snapshot).actions) == 50
+
+    return milliseconds(work, batch=3, batches=5)
+
+
 WORK = {
     "run_to_pod": run_to_pod,
     "check": check,
     "resolve_file": resolve_file,
     "check_dag": check_dag,
     "resolve_params": resolve_params,
+    "decide_dag": decide_dag,
 }
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Pipelines beside the asyncio loop: many runs at once, and a chain.
+"""Pipelines beside the asyncio loop, which creates the same runs in the same order: many at once,
+one chain, and 30 chains at once.
 
-The loop makes the same writes for each run, and the client creates its runs: it knows of no
-pipeline. Must not know how a pipeline is decided.
+Must not know how a pipeline is decided.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from opstrand.core.pipelines.children import name_children
 from tests.bench.figures import median, median_ratio
-from tests.bench.load import acting, make_names, turns
+from tests.bench.load import Sizes, acting, make_names, turns
 from tests.bench.process import Subject
 from tests.bench.stage import ECHO, LOOP, OURS, Stage
 
@@ -22,76 +22,91 @@ _STEP = {"component": ECHO, "params": {"message": {"value": "test 1"}}}
 
 
 @dataclass(frozen=True)
-class FanOut:
-    """One round: runs in a second, and the subject's requests for each run."""
+class Round:
+    """One round: runs in a second, milliseconds of the subject's and the API server's CPU and the
+    subject's requests for each run, and milliseconds of each hop: a child's Pod has ended -> the
+    next one's is created.
+    """
 
     rate: float
+    cpu: float
+    server_cpu: float
     requests: Mapping[str, float]
+    hops: Sequence[float] = ()
 
 
 async def measure_pipelines(
-    stage: Stage, subjects: Sequence[Subject], *, count: int, length: int, rounds: int
+    stage: Stage, subjects: Sequence[Subject], sizes: Sizes
 ) -> dict[str, dict[str, Any]]:
     """Return the figures of our operator and of the loop."""
     compared = [one for one in subjects if one.name in (LOOP, OURS)]
-    found: dict[str, list[FanOut]] = {one.name: [] for one in compared}
-    for subject in turns(compared, rounds):
-        found[subject.name].append(await _measure_fan_out(stage, subject, count))
-    figures: dict[str, dict[str, Any]] = {
-        name: {"fan_out_rate": median(one.rate for one in own), "per_child": own[-1].requests}
-        for name, own in found.items()
+    shapes = {
+        "fan_out": (sizes.fan_out, 1),
+        "chain": (1, sizes.chain),
+        "chains": (sizes.chains_at_once, sizes.crowd_chain),
     }
-    ours = next((one for one in compared if one.name == OURS), None)
-    if ours is None:
-        return figures
-    figures[OURS]["chain_hop_p50"] = median(await _measure_chain(stage, ours, length))
-    if LOOP in found:
-        rates = [[one.rate for one in found[name]] for name in (OURS, LOOP)]
-        figures[OURS]["fan_out_ratio"] = median_ratio(*rates)
+    figures: dict[str, dict[str, Any]] = {one.name: {} for one in compared}
+    for what, (count, length) in shapes.items():
+        rounds: dict[str, list[Round]] = {one.name: [] for one in compared}
+        for subject in turns(compared, sizes.fan_outs):
+            rounds[subject.name].append(await _measure(stage, subject, count, length))
+        for name, own in rounds.items():
+            figures[name] |= _sum_up(what, own, rounds.get(LOOP))
     return figures
 
 
-async def _measure_fan_out(stage: Stage, subject: Subject, count: int) -> FanOut:
-    """Run `count` operations that do not depend on each other."""
+def _sum_up(what: str, own: Sequence[Round], loop: Sequence[Round] | None) -> dict[str, Any]:
+    hops = [median(one.hops) for one in own if one.hops]
+    if hops:
+        figures: dict[str, Any] = {f"{what}_hop_p50": median(hops)}
+        if loop is not None:
+            theirs = [median(one.hops) for one in loop]
+            figures[f"{what}_hop_ratio"] = median_ratio(hops, theirs)
+        return figures
+    rates = [one.rate for one in own]
+    figures = {
+        f"{what}_rate": median(rates),
+        f"{what}_cpu_ms": median(one.cpu for one in own),
+        f"{what}_server_cpu_ms": median(one.server_cpu for one in own),
+        "per_child": own[-1].requests,
+    }
+    if loop is not None:
+        figures[f"{what}_ratio"] = median_ratio(rates, [one.rate for one in loop])
+    return figures
+
+
+async def _measure(stage: Stage, subject: Subject, count: int, length: int) -> Round:
+    """Run so many chains of operations at once, all of one pipeline."""
+    chains = [[f"o{chain:04d}-{link:02d}" for link in range(length)] for chain in range(count)]
+    operations = [
+        {"name": name, **({"dependencies": [before]} if before else {}), **_STEP}
+        for chain in chains
+        for before, name in zip(["", *chain], chain, strict=False)
+    ]
     async with acting(stage, subject):
-        start = stage.mark()
-        if subject.name == LOOP:
-            wanted = make_names("many", count)
-            await stage.run_to_end(wanted)
-        else:
-            wanted = await _run_pipeline(
-                stage, [{"name": f"o{at:04d}", **_STEP} for at in range(count)], concurrency=count
-            )
+        start, cpu, server = stage.mark(), subject.cpu_seconds(), stage.server_cpu_seconds()
+        (pipeline,) = make_names("pipeline", 1)
+        run = {"kind": "dag", "concurrency": len(operations), "operations": operations}
+        await stage.run_to_end([pipeline], {"params": {}, "component": {"run": run}})
+        spent, serving = subject.cpu_seconds() - cpu, stage.server_cpu_seconds() - server
         await asyncio.sleep(0.2)
         trail = stage.trail(start, subject)
-        requests = {what: number / count for what, number in sorted(trail.count().items())}
-        return FanOut(count / trail.seconds_for(wanted), requests)
+        named = _name_runs(stage, subject, pipeline, [name for one in chains for name in one])
+    links = [pair for chain in chains for pair in itertools.pairwise(chain)]
+    total = len(operations)
+    return Round(
+        total / trail.seconds_for([pipeline, *named.values()]),
+        1000 * spent / total,
+        1000 * serving / total,
+        {what: number / total for what, number in sorted(trail.count().items())},
+        trail.hops((named[before], named[after]) for before, after in links),
+    )
 
 
-async def _measure_chain(stage: Stage, subject: Subject, length: int) -> list[float]:
-    """Return the milliseconds of each hop: a child's Pod has ended -> the next one's is created."""
-    async with acting(stage, subject):
-        start = stage.mark()
-        operations: list[dict[str, Any]] = [
-            {
-                "name": f"o{at:04d}",
-                **({"dependencies": [f"o{at - 1:04d}"]} if at else {}),
-                **_STEP,
-            }
-            for at in range(length)
-        ]
-        names = await _run_pipeline(stage, operations, concurrency=1)
-        await asyncio.sleep(0.2)
-        return stage.trail(start, subject).hops(itertools.pairwise(names[1:]))
-
-
-async def _run_pipeline(
-    stage: Stage, operations: list[dict[str, Any]], *, concurrency: int
-) -> list[str]:
-    """Run a pipeline to its end; return its name and those of its children, in their order."""
-    (name,) = make_names("pipeline", 1)
-    run = {"kind": "dag", "concurrency": concurrency, "operations": operations}
-    await stage.run_to_end([name], {"params": {}, "component": {"run": run}})
-    keys = [str(one["name"]) for one in operations]
-    named = name_children(stage.bodies[name], keys)
-    return [name, *(named[key] for key in keys)]
+def _name_runs(
+    stage: Stage, subject: Subject, pipeline: str, names: Sequence[str]
+) -> dict[str, str]:
+    """Return the names of the runs' objects by those of their operations."""
+    if subject.name == LOOP:
+        return {name: f"{pipeline}-{name}" for name in names}
+    return name_children(stage.bodies[pipeline], names)

@@ -2,9 +2,10 @@
 asyncio|kopf [WRITES]`.
 
 It makes the same requests in the same order as the operator: freeze, Pod, Running, final, and one
-more if a run waits for another. WRITES is a file of texts to write, in which a run's name and uid
-are replaced; without it the loop writes the smallest Pod and status that are sufficient. It is no
-operator: it trusts every event and checks nothing.
+more if a run waits for another. Of a pipeline it creates each operation once those have ended that
+it depends on. WRITES is a file of texts to write, in which a run's name and uid are replaced;
+without it the loop writes the smallest Pod and status that are sufficient, and knows no pipeline.
+It is no operator: it trusts every event and checks nothing.
 """
 
 from __future__ import annotations
@@ -121,6 +122,11 @@ class WriteLoop:
         self._phases: dict[str, str] = {}
         self._operations: dict[str, Manifest] = {}
         self._waiting: defaultdict[str, list[str]] = defaultdict(list)
+        #: Pipeline -> how many of its runs have not ended.
+        self._left: dict[str, int] = {}
+        #: Run -> its pipeline, and the runs that are created after it.
+        self._pipeline_of: dict[str, str] = {}
+        self._next: defaultdict[str, list[str]] = defaultdict(list)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def see_operation(self, body: Manifest) -> None:
@@ -132,6 +138,9 @@ class WriteLoop:
         if stored:
             return
         self._operations[name] = body
+        if _list_operations(body):
+            self._spawn(self._run_pipeline(name))
+            return
         upstream = next(
             (
                 one["ref"].removeprefix("ops.")
@@ -186,6 +195,53 @@ class WriteLoop:
         await self._write(name, "Succeeded")
         for waiting in self._waiting.pop(name, []):
             self._spawn(self._start(waiting))
+        if name in self._pipeline_of:
+            await self._go_on(self._pipeline_of[name], name)
+
+    # -- pipelines
+
+    async def _run_pipeline(self, name: str) -> None:
+        await self._mark(name, "add", "/status", {"phase": "Running"})
+        operations = _list_operations(self._operations[name])
+        self._left[name] = len(operations)
+        for one in operations:
+            child, upstream = f"{name}-{one['name']}", one.get("dependencies")
+            self._pipeline_of[child] = name
+            if upstream:
+                self._next[f"{name}-{upstream[0]}"].append(child)
+            else:
+                self._spawn(self._create(name, child))
+
+    async def _create(self, pipeline: str, name: str) -> None:
+        metadata = self._operations[pipeline]["metadata"]
+        child = json.loads(self._writes["child"])
+        owner = {
+            **child["metadata"]["ownerReferences"][0],
+            "name": pipeline,
+            "uid": metadata["uid"],
+        }
+        child["metadata"] |= {"name": name, "ownerReferences": [owner]}
+        path = f"{OPERATIONS}/namespaces/{metadata['namespace']}/operations"
+        self.see_operation(await self._api.send("POST", path, json.dumps(child)))
+
+    async def _go_on(self, pipeline: str, ended: str) -> None:
+        for name in self._next.pop(ended, []):
+            self._spawn(self._create(pipeline, name))
+        self._left[pipeline] -= 1
+        if not self._left[pipeline]:
+            await self._mark(pipeline, "replace", "/status/phase", "Succeeded")
+
+    async def _mark(self, pipeline: str, verb: str, where: str, value: Any) -> None:
+        namespace = self._operations[pipeline]["metadata"]["namespace"]
+        path = f"{OPERATIONS}/namespaces/{namespace}/operations/{pipeline}/status"
+        text = json.dumps([{"op": verb, "path": where, "value": value}])
+        await self._api.send("PATCH", path, text, "application/json-patch+json")
+
+
+def _list_operations(body: Manifest) -> list[Manifest]:
+    """Return the operations of a pipeline; none for any other run."""
+    run = (body["spec"].get("component") or {}).get("run") or {}
+    return list(run.get("operations") or ())
 
 
 _WRITE_OF = {"Waiting": "waiting", "Starting": "freeze", "Running": "running", "Succeeded": "final"}
