@@ -45,8 +45,10 @@ from tests.support.scripted_kubelet import ScriptedKubelet
 
 #: Points that are tried at once: each has one or two processes.
 AT_ONCE = 12
-#: Seconds for one life of an operator; a busy machine needs some of them.
-PATIENCE = 40
+#: Seconds for one life of an operator; a busy machine needs many of them to start a dozen.
+PATIENCE = 90
+#: So many times longer may take who dies after each change.
+_LIVES = 5
 _numbers = itertools.count(1)
 STARTED = '"message": "started"'
 
@@ -111,6 +113,22 @@ def matrix(name: str, annotations: Mapping[str, str]) -> Manifest:
                 "optimization": "minimize",
             }
         ],
+    }
+    return made
+
+
+def hyperband(name: str, annotations: Mapping[str, str]) -> Manifest:
+    """Return a search of five runs, one of which continues the better one of the first two."""
+    made = matrix(name, annotations)
+    made["spec"]["component"]["inputs"] += [{"name": "epochs", "type": "int"}]
+    made["spec"]["matrix"] = {
+        "kind": "hyperband",
+        "maxIterations": 2,
+        "eta": 2,
+        "seed": 7,
+        "resource": {"name": "epochs", "type": "int"},
+        "metric": {"name": "x", "optimization": "minimize"},
+        "params": {"lr": {"kind": "uniform", "value": [0, 1]}},
     }
     return made
 
@@ -228,6 +246,12 @@ SCENARIOS = {
         ("Succeeded",) * 3,
         has_one_story=False,
     ),
+    "hyperband": Scenario(
+        (hyperband("h", {**UNTIL_RUNNING, "test/outputs": '{"x": {{ lr }}}'}),),
+        26,
+        ("Succeeded",) * 6,
+        has_one_story=False,
+    ),
     "retry": Scenario((job("a", TWO_ATTEMPTS, termination={"maxRetries": 2}),), 8),
 }
 
@@ -277,7 +301,7 @@ class Point:
         child = await self.ground.start(self.namespace, **kill)
         changes = asyncio.gather(self._stop_when_due(), self._forget_when_due())
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PATIENCE if deaths == 1 else PATIENCE * _LIVES):
                 for _ in range(deaths):
                     await self._end_or_death(child, must_die=deaths == 1 and bool(kill))
                     if child.is_running:

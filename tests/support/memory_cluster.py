@@ -127,7 +127,10 @@ class MemoryCluster:
 
     async def children(self, name: str) -> dict[str, Manifest]:
         """Return the runs that exist of a pipeline, by the label of their operation or index."""
-        uuid = names.run_uuid(self.get(name)["metadata"]["uid"])
+        return await self.children_of(self.get(name))
+
+    async def children_of(self, pipeline: Manifest) -> dict[str, Manifest]:
+        uuid = names.run_uuid(pipeline["metadata"]["uid"])
         found = (await self.kube.list(OPERATIONS))[0]
         labels = {key_of(one)[1]: one["metadata"].get("labels") or {} for one in found}
         return {
@@ -148,17 +151,20 @@ class MemoryCluster:
     async def collect_garbage(self) -> None:
         """Remove everything whose owner is gone."""
         while True:
-            found = [
-                (resource, one)
-                for resource in (OPERATIONS, PODS, DEPLOYMENTS, SERVICES)
-                for one in (await self.kube.list(resource))[0]
-            ]
+            found = await self.everything()
             uids = {one["metadata"]["uid"] for _, one in found}
             gone = [pair for pair in found if _is_garbage(pair[1], uids)]
             for resource, one in gone:
                 await self.kube.remove(resource, one)
             if not gone:
                 return
+
+    async def everything(self) -> list[tuple[Resource, Manifest]]:
+        return [
+            (resource, one)
+            for resource in (OPERATIONS, PODS, DEPLOYMENTS, SERVICES)
+            for one in (await self.kube.list(resource))[0]
+        ]
 
     # -- Pods --------------------------------------------------------------------------------------
 
