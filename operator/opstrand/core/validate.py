@@ -13,6 +13,7 @@ from itertools import count, islice
 from typing import Any
 
 from opstrand.core.compiling.check import check_values
+from opstrand.core.compiling.doubts import check_in_hub, note_components, note_metrics
 from opstrand.core.compiling.matrix import choose_first
 from opstrand.core.compiling.unsupported import RUN_KINDS, find_missing
 from opstrand.core.compiling.without_effect import find_idle
@@ -68,7 +69,9 @@ def validate_compiled(
         notes += [one.message for one in missing]
     problems += _validate_work(compiled, evaluate, catalog, is_sound=not wrong)
     problems += [] if catalog is None else validate_connections(compiled, catalog)
+    notes += note_metrics(compiled)
     if not is_run:
+        notes += note_components(compiled)
         notes += [f"{one.path}: {one.message}" for one in problems if one.reason in _UNTIL_IT_RUNS]
         problems = [one for one in problems if one.reason not in _UNTIL_IT_RUNS]
     return list(dict.fromkeys(problems)), list(dict.fromkeys(notes))
@@ -109,9 +112,13 @@ def _validate_operations(
     Their values were validated with the pipeline's graph.
     """
     for node in pipeline.nodes.values():
-        if node.compiled is not None:
-            found = dict.fromkeys(_validate_work(node.compiled, evaluate, catalog, is_child=True))
-            yield from (replace(one, path=f"{node.path}.{one.path}") for one in found)
+        found = (
+            check_in_hub(node.written)
+            if node.compiled is None
+            else _validate_work(node.compiled, evaluate, catalog, is_child=True)
+        )
+        for one in dict.fromkeys(found):
+            yield replace(one, path=f"{node.path}.{one.path}")
 
 
 def _validate_plan(

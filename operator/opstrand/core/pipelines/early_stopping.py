@@ -48,6 +48,14 @@ def find_metric_policy(written: Any) -> MetricPolicy | None:
     return next(_metric_policies(written), None)
 
 
+def list_metrics(written: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield (path, metric) of each early stopping by a metric."""
+    for index, one in enumerate(_entries(written)):
+        metric = one.get("metric")
+        if one.get("kind") == "metric_early_stopping" and isinstance(metric, str):
+            yield f"{path}[{index}].metric", metric
+
+
 def find_stop(
     written: Any, *, total: int, failed: int, outputs: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> Stop | None:

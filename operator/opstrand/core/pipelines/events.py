@@ -34,6 +34,8 @@ def check_events(written: Any, path: str) -> Iterator[Problem]:
         ref, where = str(event.get("ref") or ""), f"{path}[{index}]"
         if not ref.startswith("ops.") or is_template(ref):
             message = "this version knows events of operations of the same pipeline: ops.NAME"
+            if ref.startswith("runs."):
+                message += f"; a param with `ref: {ref}` waits for the end of that run"
             yield Problem("NotSupported", message, f"{where}.ref")
         unknown = [kind for kind in event.get("kinds") or () if kind not in KINDS]
         if unknown:

@@ -31,7 +31,7 @@ def component_name(hub_ref: str, path: str = "hubRef") -> str:
     of an object.
     """
     name = hub_ref.replace(":", ".", 1)
-    if len(name) > 253 or not _OBJECT_NAME.fullmatch(name):
+    if not _is_name(name):
         expected = "expected NAME or NAME:TAG, in lower-case letters, digits, dashes and dots"
         raise SpecError(
             "InvalidSpec",
@@ -39,6 +39,10 @@ def component_name(hub_ref: str, path: str = "hubRef") -> str:
             path,
         )
     return name
+
+
+def _is_name(name: str) -> bool:
+    return len(name) <= 253 and _OBJECT_NAME.fullmatch(name) is not None
 
 
 def find_hub_ref(spec: Mapping[str, Any]) -> str | None:
@@ -51,15 +55,17 @@ def find_hub_ref(spec: Mapping[str, Any]) -> str | None:
 def list_hub_refs(nodes: Mapping[str, Node], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield (path, Component) for each operation of a pipeline that names one.
 
-    Those of pipelines that are written inside it are among them.
+    Those of pipelines that are written inside it are among them. A hubRef that names no object is
+    for its own run, or `check`, to report.
     """
     for node in nodes.values():
         if node.compiled is not None:
             yield from list_hub_refs(node.compiled.nodes, f"{prefix}{node.path}.")
             continue
         found, path = find_hub_ref(node.written), f"{prefix}{node.path}.hubRef"
-        if found is not None:
-            yield path, component_name(found, path)
+        name = "" if found is None else found.replace(":", ".", 1)
+        if _is_name(name):
+            yield path, name
 
 
 def find_itself(nodes: Mapping[str, Node], name: str) -> Iterator[Problem]:
