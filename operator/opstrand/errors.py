@@ -107,6 +107,11 @@ REASONS: dict[str, str] = {
     "InternalError": "This is a bug of opstrand; the operator's log has the details.",
     # how it ended or what it waits for
     "Succeeded": "",
+    "Collecting": "Nothing to do while files are stored; the next step follows by itself.",
+    "ArtifactsNotCollected": (
+        "Fix what the message says about the files (a name, a right, the API, its volume) and run "
+        "it again; `collectArtifacts: false` under `plugins` keeps no files."
+    ),
     "ContainerFailed": "Read the last log lines in the message, or `opstrand logs RUN`.",
     "InitRunning": (
         "Nothing to do while it works; `opstrand logs RUN -c STEP` shows what it prints."

@@ -46,6 +46,14 @@ class Settings:
     api_tls_published: str = ""
     #: The file of the connection catalog, read again when it changes. Empty: no connections.
     connections: str = ""
+    #: A folder on the API's volume, in which the API keeps the files of runs. The operator only
+    #: needs to know that there is one: then it collects the files of Pods without artifacts store.
+    #: Empty: the files of such a run are deleted with its Pod.
+    data: str = ""
+    #: How often the files of a running Pod are looked at; what changed is sent to the API.
+    collect_interval: int = 10
+    #: How much longer than its programs a Pod may take to end, so that its last files can be sent.
+    collect_grace: int = 60
     #: The audience of a run's token: the API accepts no other from a run.
     audience: str = "opstrand"
     #: Whether a service account token that a person presents must have that audience too (1), or

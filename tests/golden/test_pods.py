@@ -30,7 +30,10 @@ HERE = Path(__file__).parent
 CASES = sorted(path.parent.name for path in HERE.glob("*/operation.yaml"))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Settings(
-    image="opstrand:golden", api_url="http://api.test:8000", external_url="https://runs.test"
+    image="opstrand:golden",
+    api_url="http://api.test:8000",
+    external_url="https://runs.test",
+    data="/var/lib/opstrand",
 )
 
 

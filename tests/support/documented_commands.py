@@ -194,4 +194,7 @@ COMMANDS: dict[str, Here | By | Not] = {
     "(cd manifests && kustomize edit add component plain-http)": By(
         "tests/unit/test_manifests.py", "plain-http"
     ),
+    "(cd manifests && kustomize edit add component without-data)": By(
+        "tests/unit/test_manifests.py", "without-data"
+    ),
 }

@@ -1,5 +1,6 @@
 """`make install-cluster`: applies manifests/ unchanged to the cluster of $KUBECONFIG, and waits for
-both Deployments.
+both Deployments. A cluster on this machine has no StorageClass: it gets one volume for the API's
+claim.
 
 The content key of the image is in the Pod templates, so that a new image under the same tag starts
 new Pods.
@@ -20,6 +21,20 @@ from tests.support.crds import wait_for_crds
 CHECKOUT = Path(__file__).resolve().parents[2]
 KUBECTL = str(CHECKOUT / ".venv" / "bin" / "kubectl")
 DEPLOYMENTS = ("opstrand-operator", "opstrand-api")
+#: The API's volume, where the cluster's one node is this machine.
+DATA = Path("/var/lib/opstrand-test-data")
+VOLUME = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolume",
+    "metadata": {"name": "opstrand-test-data"},
+    "spec": {
+        "capacity": {"storage": "20Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "persistentVolumeReclaimPolicy": "Retain",
+        "claimRef": {"namespace": "opstrand", "name": "opstrand-data"},
+        "hostPath": {"path": str(DATA), "type": "Directory"},
+    },
+}
 
 
 def kubectl(*arguments: str, stdin: str | None = None) -> str:
@@ -45,6 +60,8 @@ def install() -> None:
         "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(crds)
     )
     wait_for_crds()
+    if not kubectl("get", "storageclass", "-o", "name"):
+        _provide_volume()
     kubectl(
         "apply",
         "--server-side",
@@ -55,6 +72,14 @@ def install() -> None:
     )
     for name in DEPLOYMENTS:
         _wait_for(name)
+
+
+def _provide_volume() -> None:
+    """Make the volume that a StorageClass would provide."""
+    DATA.mkdir(exist_ok=True)
+    # The API's user writes there; fsGroup does not change a folder of the node.
+    DATA.chmod(0o777)
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump(VOLUME))
 
 
 def _wait_for(name: str) -> None:

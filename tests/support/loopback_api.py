@@ -11,9 +11,19 @@ from aiohttp import web
 
 from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken
+from opstrand.api.published.files import KeptFiles
 from opstrand.runs.memory import MemoryRuns
 
 TOKEN = "secret"
+
+
+def keep_files(folder: Path | None) -> KeptFiles | None:
+    """Return the files of runs below a folder, with a fixed uid for each namespace."""
+
+    async def read_uid(project: str) -> str:
+        return f"uid-of-{project}"
+
+    return None if folder is None else KeptFiles(folder, read_uid)
 
 
 class LoopbackApi:
@@ -21,8 +31,9 @@ class LoopbackApi:
     requested.
     """
 
-    def __init__(self, runs: MemoryRuns) -> None:
+    def __init__(self, runs: MemoryRuns, files: Path | None = None) -> None:
         self.runs = runs
+        self.files = files
         self.port = 0
         self.requests: list[str] = []
         self._loop = asyncio.new_event_loop()
@@ -37,7 +48,7 @@ class LoopbackApi:
         self.do(self._start())
 
     async def _start(self) -> None:
-        app = create_app(self.runs, StaticToken(TOKEN))
+        app = create_app(self.runs, StaticToken(TOKEN), files=keep_files(self.files))
         app.on_response_prepare.append(self._note)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()

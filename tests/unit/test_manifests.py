@@ -329,3 +329,25 @@ def test_kustomize_renames_components_and_images_where_runs_name_them(tmp_path: 
     inline = made["test-inline"]["component"]["run"]
     images = [run["container"], run["init"][0]["container"], *inline["sidecars"]]
     assert [one["image"] for one in [*images, inline["container"]]] == ["registry/train:v2"] * 4
+
+
+def test_the_api_keeps_files_on_its_volume_and_the_operator_knows(tmp_path: Path) -> None:
+    made = build(tmp_path)
+    folder = made["ConfigMap", "opstrand"]["data"]["OPSTRAND_DATA"]
+    mounts = container_of(made, NAMES[0])["volumeMounts"]
+    (volume,) = [one["name"] for one in mounts if one["mountPath"] == folder]
+    volumes = made["Deployment", NAMES[0]]["spec"]["template"]["spec"]["volumes"]
+    (claim,) = [one["persistentVolumeClaim"] for one in volumes if one["name"] == volume]
+    assert ("PersistentVolumeClaim", claim["claimName"]) in made
+    # Two processes must not use the volume at the same time.
+    assert made["Deployment", NAMES[0]]["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 0
+
+
+def test_without_data_there_is_no_volume_and_no_collector(tmp_path: Path) -> None:
+    made = build(tmp_path, "without-data")
+    assert "OPSTRAND_DATA" not in made["ConfigMap", "opstrand"]["data"]
+    assert not [kind for kind, _ in made if kind == "PersistentVolumeClaim"]
+    volumes = made["Deployment", NAMES[0]]["spec"]["template"]["spec"]["volumes"]
+    assert {one["name"] for one in volumes} == {
+        one["name"] for one in container_of(made, NAMES[0])["volumeMounts"]
+    }

@@ -20,6 +20,10 @@ get, or the token of a run for itself, its upstreams and its pipeline:
     POST   R/restart                                                         get and create
     DELETE R                                                                 delete
     GET    S/logs                                                            get* on pods/log
+    GET    S/{artifact, artifacts, artifacts/tree}                           get* on pods/log
+    PUT    S/artifact                                                        the run itself; patch
+    POST   S/{artifact, artifacts}                                           the run itself; patch
+    DELETE S/{artifact, artifacts}                                           the run itself; patch
 
 P/runs accepts the parameters query, sort, limit and offset. `api.v1` describes its own paths, below
 /apis and /openapi; who may read them is a right on the resources of its own group.
@@ -43,7 +47,18 @@ from opstrand.api.limits import (
     make_body_turns,
     nothing_is_proven,
 )
-from opstrand.api.published import control, health, lineage, logs, projects, runs, statuses
+from opstrand.api.published import (
+    artifacts,
+    control,
+    health,
+    lineage,
+    logs,
+    projects,
+    runs,
+    statuses,
+    uploads,
+)
+from opstrand.api.published.files import FILES, KeptFiles
 from opstrand.api.published.request import (
     AUTH,
     BODY_TURNS,
@@ -58,6 +73,7 @@ from opstrand.api.published.request import (
     VALIDATION,
     WATCHERS,
 )
+from opstrand.api.published.uploads import RECEIVING
 from opstrand.api.v1 import discovery, endpoints
 from opstrand.api.v1.answers import as_status, is_ours
 from opstrand.api.validation import Validation
@@ -80,6 +96,7 @@ def create_app(
     validation: Validation | None = None,
     contents: Contents | None = None,
     read_catalog: Callable[[], Catalog | None] = lambda: None,
+    files: KeptFiles | None = None,
     limits: Limits = Limits(),  # noqa: B008
     is_proven: IsProven = nothing_is_proven,
 ) -> web.Application:
@@ -87,8 +104,9 @@ def create_app(
 
     `owner` is the one owner that paths may name (besides `default`). `validation` validates
     submitted files; `contents` compiles the files of runs to show them. `read_catalog` returns the
-    connections that runs may name, or None if they are not known. `limits` bounds what one client
-    may use. `is_proven` says without a TokenReview whether a token is genuine.
+    connections that runs may name, or None if they are not known. `files` are those of
+    runs, if the API keeps any. `limits` bounds what one client may use. `is_proven` says
+    without a TokenReview whether a token is genuine.
     """
     app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
     app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner
@@ -100,8 +118,11 @@ def create_app(
     app[CONTENTS] = contents or Contents()
     app[LIMITS], app[HELD], app[BODY_TURNS] = limits, Held(limits), make_body_turns()
     app[TOKEN_GATE] = TokenGate(limits, is_proven)
-    for routes in (health, projects, runs, statuses, lineage, control, logs, endpoints, discovery):
+    app[FILES], app[RECEIVING] = files, set()
+    for routes in (health, projects, runs, statuses, lineage, control, logs):
         app.add_routes(routes.ROUTES)
+    for more in (artifacts, uploads, endpoints, discovery):
+        app.add_routes(more.ROUTES)
     return app
 
 

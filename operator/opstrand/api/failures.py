@@ -6,6 +6,7 @@ then, a bug is logged with its traceback. Must not raise.
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import Any
 
@@ -13,8 +14,13 @@ from aiohttp import web
 
 from opstrand.api.auth.callers import Forbidden, Unauthenticated
 from opstrand.api.limits import Busy, TooSlow
+from opstrand.api.published.files import NoFiles
 from opstrand.api.published.request import NotAcceptable
 from opstrand.api.validation import TooManyRequests
+from opstrand.artifacts.archive import BadArchive
+from opstrand.artifacts.folder import MissingFile
+from opstrand.artifacts.names import BadPath
+from opstrand.artifacts.receiving import Mismatch
 from opstrand.errors import PlatformError, SpecError
 from opstrand.logs import Sparse
 from opstrand.runs.protocols import ProjectNotFound, Refused, RunNotFound
@@ -27,18 +33,26 @@ _sparse = Sparse(logger)
 #: reads three times.
 _TRY_AGAIN = 5.0
 #: The caller's mistakes: answered with 400, since the published client does not know 422.
-_MISTAKES = (SpecError, Refused, TooLarge, NotAcceptable, web.RequestPayloadError)
+_MISTAKES = (
+    SpecError,
+    Refused,
+    TooLarge,
+    NotAcceptable,
+    BadPath,
+    BadArchive,
+    web.RequestPayloadError,
+)
 
 
 def answer_error(request: web.Request, error: Exception) -> web.Response:
     """The answer for an exception that a route raised."""
     match error:
+        case MissingFile() | NoFiles() | Mismatch() | OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            answer = _answer_about_files(request, error)
         case RunNotFound() | ProjectNotFound():
             answer = answer_detail(404, "Not found.")
-        case Unauthenticated():
-            answer = answer_detail(401, str(error), {"WWW-Authenticate": "Bearer"})
-        case Forbidden():
-            answer = answer_detail(403, str(error))
+        case Unauthenticated() | Forbidden():
+            answer = _answer_about_rights(error)
         case Busy():
             _sparse.info("refused: more than one client's share", **_about(request), why=str(error))
             answer = _try_again(429, str(error), error.retry_after)
@@ -61,6 +75,20 @@ def answer_error(request: web.Request, error: Exception) -> web.Response:
             logger.error("a bug in %s %s", request.method, request.path, exc_info=error)
             answer = answer_detail(500, "This is a bug of opstrand; the API's log has the details.")
     return answer
+
+
+def _answer_about_rights(error: Exception) -> web.Response:
+    if isinstance(error, Unauthenticated):
+        return answer_detail(401, str(error), {"WWW-Authenticate": "Bearer"})
+    return answer_detail(403, str(error))
+
+
+def _answer_about_files(request: web.Request, error: Exception) -> web.Response:
+    if isinstance(error, OSError):
+        _sparse.info("the volume is full", **_about(request))
+        return answer_detail(507, "The volume on which the API keeps files is full.")
+    # Only our collector sends announced files: the published client does not know 409.
+    return answer_detail(409 if isinstance(error, Mismatch) else 404, str(error))
 
 
 def answer_detail(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -11,6 +11,7 @@ import logging
 import signal
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -23,6 +24,7 @@ from opstrand.api.auth.keys import ClusterKeys
 from opstrand.api.auth.tokens import ClusterAuth
 from opstrand.api.connections import ConnectionLimits, Runner
 from opstrand.api.limits import Limits
+from opstrand.api.published.files import KeptFiles
 from opstrand.api.tls import open_tls
 from opstrand.controller.connections_file import CatalogReader
 from opstrand.errors import PlatformError, SpecError
@@ -91,6 +93,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
             validation=validation.Validation(pool),
             contents=contents.Contents(pool),
             read_catalog=catalog.read,
+            files=_open_files(settings, KubeApi(session)),
             limits=request_limits(settings),
             is_proven=auth.is_proven,
         )
@@ -113,6 +116,10 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+
+
+def _open_files(settings: Settings, cluster: KubeApi) -> KeptFiles | None:
+    return KeptFiles(Path(settings.data), Namespaces(cluster).uid) if settings.data else None
 
 
 async def open_runs(

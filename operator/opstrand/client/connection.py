@@ -62,16 +62,12 @@ class Connection:
         query: Mapping[str, Any] | None = None,
         patience: float | None = None,
     ) -> Any:
-        """Send a request and return the JSON of the answer.
+        """Send a request and return the JSON of the answer. A body of bytes is sent as it is.
 
         Raises ApiError for a refusal, and Unreachable if every try fails until the time is over.
         """
         target = self._base + path + (f"?{urlencode(query)}" if query else "")
-        data = (
-            None
-            if body is None
-            else json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
-        )
+        data = _encode(body)
         deadline = time.monotonic() + (self.patience if patience is None else patience)
         pause, renewed = 0.1, False
         while True:
@@ -185,6 +181,12 @@ def _trust() -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _encode(body: Any) -> bytes | None:
+    if body is None or isinstance(body, bytes):
+        return body
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def _is_late(error: OSError) -> bool:

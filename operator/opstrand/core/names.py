@@ -54,6 +54,7 @@ RESTART_OF = f"{GROUP}/restart-of"
 
 MAIN_CONTAINER = "main"
 INIT_CONTAINER = "opstrand-init"
+COLLECTOR = "opstrand-collector"
 #: The name of the main container in the published platform, its documents and its clients.
 PUBLISHED_MAIN = "polyaxon-main"
 

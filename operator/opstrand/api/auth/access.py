@@ -102,6 +102,12 @@ async def find_known_run(runs: Runs, caller: Caller, project: str, uuid: str) ->
     return body if own is not None and await _is_around(runs, own, run_uuid(body)) else None
 
 
+async def is_upstream_of(runs: Runs, caller: Caller, uuid: str) -> bool:
+    """Whether the caller is a run with the run of this uuid, which may be gone, as upstream."""
+    own = await _find_own_run(runs, caller)
+    return own is not None and uuid in _upstreams(own)
+
+
 async def _find_own_run(runs: Runs, caller: Caller) -> Body | None:
     try:
         listed = await runs.list(caller.namespace)

@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
 from opstrand.api.auth.callers import Verb
+from opstrand.api.published.files import delete_files
 from opstrand.api.published.request import (
     CALLER,
     RUN,
@@ -101,6 +102,7 @@ async def delete(request: web.Request) -> web.Response:
         .on_behalf_of(request[CALLER])
         .delete(body["metadata"]["namespace"], run_uuid(body))
     )
+    await delete_files(request, run_uuid(body))
     return web.Response(status=204)
 
 

@@ -11,6 +11,8 @@ class State(StrEnum):
 
     PENDING = "Pending"
     RUNNING = "Running"
+    #: Main has ended well, and its files are being sent.
+    COLLECTING = "Collecting"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from opstrand.core.mask import is_secret_name, mask
-from opstrand.core.names import MAIN_CONTAINER
+from opstrand.core.names import COLLECTOR, MAIN_CONTAINER
 from opstrand.core.planning.expansion import expand
 from opstrand.types import (
     Container,
@@ -57,6 +57,14 @@ def main_of(pod: Pod) -> ContainerStatus:
     return next(
         (one for one in containers_of(pod) if one.get("name") == MAIN_CONTAINER), ContainerStatus()
     )
+
+
+def collector_of(pod: Pod) -> ContainerStatus | None:
+    """Return the status of the container that sends the run's files; None without one."""
+    if all(one.get("name") != COLLECTOR for one in spec_of(pod).get("initContainers") or ()):
+        return None
+    known = containers_of(pod, "initContainerStatuses")
+    return next((one for one in known if one.get("name") == COLLECTOR), ContainerStatus())
 
 
 def condition_of(pod: Pod, kind: str) -> PodCondition:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from opstrand.core.diagnosis.observation import Fault, Observation, State
 from opstrand.core.diagnosis.pod_status import (
+    collector_of,
     condition_of,
     end_of,
     has_company,
@@ -63,9 +64,39 @@ def find_success(pod: Pod) -> Observation | None:
         return None
     if was_beyond_deadline(pod, end) and status_of(pod).get("phase") != "Succeeded":
         return None
-    return Observation(
+    return find_collection(pod, end) or Observation(
         State.SUCCEEDED,
         "Succeeded",
+        exit_code=0,
+        started_at=end.get("startedAt"),
+        finished_at=end.get("finishedAt"),
+    )
+
+
+def find_collection(pod: Pod, end: ContainerStateTerminated) -> Observation | None:
+    """Find, after main ended well as `end` says, that its files are not collected (yet).
+
+    The collector's own exit code counts: a Pod with a killed collector is Succeeded too.
+    """
+    collector = collector_of(pod)
+    if collector is None:
+        return None
+    collected = end_of(collector)
+    if collected is None:
+        return None if is_over(pod) else _collecting(end)
+    if collected.get("exitCode") in (0, None):
+        return None
+    message = last_output(pod, collected) or f"the collector ended with {collected['exitCode']}"
+    return _failed(
+        pod, "ArtifactsNotCollected", f"files were not stored: {message}", Fault.USER, end
+    )
+
+
+def _collecting(end: ContainerStateTerminated) -> Observation:
+    return Observation(
+        State.COLLECTING,
+        "Collecting",
+        "its files are being stored",
         exit_code=0,
         started_at=end.get("startedAt"),
         finished_at=end.get("finishedAt"),

@@ -14,7 +14,7 @@ from typing import Any
 from opstrand.core.diagnosis.observation import Fault
 from opstrand.core.diagnosis.pod_status import all_containers_of, end_of, status_of
 from opstrand.core.limits import ATTEMPTS
-from opstrand.core.names import PLATFORM_RETRIES, container_name
+from opstrand.core.names import COLLECTOR, PLATFORM_RETRIES, container_name
 from opstrand.core.planning.plan import Plan
 from opstrand.errors import SpecError
 from opstrand.text import shorten
@@ -79,7 +79,7 @@ def read_failure(pod: Pod) -> Failure:
     ends = {
         str(one.get("name")): end
         for one in all_containers_of(pod)
-        if (end := end_of(one)) is not None
+        if (end := end_of(one)) is not None and one.get("name") != COLLECTOR
     }
     codes = {
         name: int(end["exitCode"]) for name, end in ends.items() if end.get("exitCode") is not None

@@ -17,8 +17,10 @@ from opstrand.core.planning.connections import EMPTY, Catalog, Connection
 from opstrand.core.planning.expansion import escape, protect_container
 from opstrand.core.planning.plan import Plan
 from opstrand.core.pods import connections, volumes
+from opstrand.core.pods.collector import collects, grace, render_collector
 from opstrand.core.pods.init_containers import (
     name_sidecars,
+    our_security,
     render_config_map,
     render_init_containers,
 )
@@ -114,7 +116,12 @@ def render_pod(
             for key in _POD_FIELDS
             if plan.environment.get(key) is not None
         },
-        "initContainers": [*init.containers, *_render_sidecars(plan, settings, catalog, used)],
+        "initContainers": [
+            *init.containers,
+            # Sidecars end in the reverse order: the collector sees the last files of the others.
+            *_render_collector(plan, settings, catalog),
+            *_render_sidecars(plan, settings, catalog, used),
+        ],
         "containers": [_render_main(plan, settings, catalog, used)],
         "volumes": [
             *ours,
@@ -124,11 +131,20 @@ def render_pod(
     }
     if plan.environment.get("imagePullSecrets"):
         spec["imagePullSecrets"] = [{"name": name} for name in plan.environment["imagePullSecrets"]]
+    if collects(plan, settings, catalog):
+        spec["terminationGracePeriodSeconds"] = grace(settings)
     if deadline is not None:
         spec["activeDeadlineSeconds"] = deadline
     return Rendered(
         {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}, config_map
     )
+
+
+def _render_collector(plan: Plan, settings: Settings, catalog: Catalog) -> list[Manifest]:
+    if not collects(plan, settings, catalog):
+        return []
+    api = _address(settings)
+    return [render_collector(settings, our_security(plan), api=api, run=plan.run_info)]
 
 
 def _metadata(
@@ -254,6 +270,11 @@ def _render_api(plan: Plan, settings: Settings) -> dict[str, str]:
     """
     if plan.plugins.get("externalHost") and settings.external_url:
         return {"POLYAXON_HOST": settings.external_url}
+    return _address(settings)
+
+
+def _address(settings: Settings) -> dict[str, str]:
+    """Return the address of the API inside of the cluster, and how it is trusted."""
     trust = (
         {"POLYAXON_VERIFY_SSL": "true", "POLYAXON_SSL_CA_CERT": CA_PATH} if settings.api_ca else {}
     )

@@ -197,7 +197,7 @@ def _validate_name(name: Any, path: str, seen: set[str]) -> Iterator[Problem]:
         return
     if not isinstance(name, str) or not is_label(name):
         yield Problem("InvalidSpec", f"expected {LABEL}, found {describe(name)}", f"{path}.name")
-    elif name in seen or name.startswith(names.INIT_CONTAINER):
+    elif name in seen or name.startswith((names.INIT_CONTAINER, names.COLLECTOR)):
         yield Problem("InvalidSpec", f"the Pod has a container '{name}' already", f"{path}.name")
     seen.add(str(name))
 

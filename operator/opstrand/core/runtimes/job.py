@@ -39,6 +39,7 @@ from opstrand.core.runtimes.base import Frozen
 from opstrand.core.runtimes.job_end import (
     clear_job,
     delete_pod,
+    end_well,
     finish,
     is_left_running,
     pod_facts,
@@ -91,8 +92,8 @@ def _advance(snapshot: JobSnapshot) -> Decision:
         return _claim(snapshot) if snapshot.claimant is not None else _attend_absent(snapshot)
     seen = observe_pod(snapshot.pod, snapshot.pod_events)
     match seen.state:
-        case State.SUCCEEDED:
-            return finish(snapshot, Phase.SUCCEEDED, "Succeeded", "", seen)
+        case State.SUCCEEDED | State.COLLECTING:
+            return end_well(snapshot, seen)
         case State.FAILED:
             return _fail(snapshot, seen)
         case State.RUNNING | State.PENDING if snapshot.is_to_stop:

@@ -19,6 +19,21 @@ from opstrand.core.pods.attempt import parse_count
 from opstrand.core.runtimes.job_snapshot import POD, JobSnapshot
 from opstrand.types import Pod
 
+#: Seconds: a collection that is shorter is not worth a write.
+_SHORT_COLLECTION = 2.0
+
+
+def end_well(snapshot: JobSnapshot, seen: Observation) -> Decision:
+    """End a run whose program ended well, as soon as its files are stored."""
+    if seen.state is State.SUCCEEDED:
+        return finish(snapshot, Phase.SUCCEEDED, "Succeeded", "", seen)
+    left = snapshot.left(seen.finished_at or snapshot.stamp, _SHORT_COLLECTION)
+    if left > 0:
+        return Decision(requeue_after=left)
+    started = snapshot.status.get("startedAt") or seen.started_at or snapshot.stamp
+    facts: dict[str, Any] = {"pod": pod_facts(snapshot), "startedAt": started}
+    return Decision(advanced(snapshot, Phase.PROCESSING, seen.reason, seen.message, **facts))
+
 
 def clear_job(snapshot: JobSnapshot) -> Decision:
     """Clean up after a run that is over, which must have no Pod that starts or runs.
@@ -38,6 +53,8 @@ def clear_job(snapshot: JobSnapshot) -> Decision:
             return Decision(actions=(delete_pod(pod),))
         case State.RUNNING:
             return Decision(actions=stop_pod(pod))
+        case State.COLLECTING:
+            return NOTHING
         case _ if is_left_running(pod):
             return Decision(actions=stop_pod(pod))
         case _:

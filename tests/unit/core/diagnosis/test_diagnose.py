@@ -633,3 +633,39 @@ def test_no_pod_makes_it_raise(fields: dict[str, Any], nulls: bool, emptied: boo
     containers = [{"name": "main", "state": None}, {"name": "main"}] if emptied else []
     observe_pod(pod({**fields, **lists}))
     observe_pod(pod({**fields, "containerStatuses": containers}))
+
+
+COLLECTOR = {"initContainers": [{"name": "opstrand-collector", "restartPolicy": "Always"}]}
+
+
+def collected(code: int | None, **terminated: Any) -> list[dict[str, Any]]:
+    """Return the status of a collector that ended with this code; None: it runs."""
+    state = {"running": {}} if code is None else {"terminated": {"exitCode": code, **terminated}}
+    return [{"name": "opstrand-collector", "state": state}]
+
+
+@pytest.mark.parametrize(
+    ("phase", "collector", "state", "reason"),
+    [
+        ("Running", collected(None), State.COLLECTING, "Collecting"),
+        ("Running", [], State.COLLECTING, "Collecting"),
+        ("Running", collected(0), State.SUCCEEDED, "Succeeded"),
+        ("Succeeded", collected(0), State.SUCCEEDED, "Succeeded"),
+        ("Succeeded", [], State.SUCCEEDED, "Succeeded"),
+        ("Succeeded", collected(1, message="a: bad"), State.FAILED, "ArtifactsNotCollected"),
+        ("Running", collected(137), State.FAILED, "ArtifactsNotCollected"),
+    ],
+)
+def test_a_run_has_succeeded_when_its_files_are_stored(
+    phase: str, collector: list[dict[str, Any]], state: State, reason: str
+) -> None:
+    status = {"phase": phase, "initContainerStatuses": collector, **ended(0)}
+    seen = observe_pod(pod(status, **COLLECTOR))
+    assert (seen.state, seen.reason) == (state, reason)
+    assert seen.finished_at == "2026-01-01T00:00:05Z"
+    assert ("a: bad" in seen.message) == ("message" in str(collector))
+
+
+def test_a_program_that_failed_has_failed_whatever_its_collector_did() -> None:
+    status = {"phase": "Failed", "initContainerStatuses": collected(1), **ended(3)}
+    assert observe_pod(pod(status, **COLLECTOR)).reason == "ContainerFailed"

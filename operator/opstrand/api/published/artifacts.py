@@ -1,0 +1,118 @@
+"""The files of a run, as the published client lists, downloads, uploads and deletes them.
+
+Owns the client's protocol (measured, 2.18.0): a folder comes as an archive whose name ends in
+`.tar.gz"`, by which the client knows that it must unpack it; a single file must not have such a
+name. What a run wrote may be a page with scripts: no browser shows it as a part of this API.
+Uploads are in `uploads`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from opstrand.api.auth.callers import Verb
+from opstrand.api.published.files import find_files, find_own_files, refuse_connection
+from opstrand.api.published.request import STREAM
+from opstrand.artifacts.archive import write_archive
+from opstrand.artifacts.folder import RunFiles
+
+_SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox",
+    "Cache-Control": "private, no-cache",
+}
+#: Bytes of an archive that are sent at a time.
+_BLOCK = 256 * 1024
+
+
+async def read_file(request: web.Request) -> web.StreamResponse:
+    """One file, or the ranges of it that were asked for."""
+    files = await find_files(request)
+    return await _answer_file(files, request.query.get("path", ""))
+
+
+async def _answer_file(files: RunFiles, path: str) -> web.FileResponse:
+    place = await asyncio.to_thread(files.find_file, path)
+    # Not the quoted form of the name: the client would unpack what is named "x.tar.gz".
+    name = f"attachment; filename*=UTF-8''{quote(place.name, safe='')}"
+    headers = {**_SAFE, "Content-Disposition": name, "Content-Type": "application/octet-stream"}
+    return web.FileResponse(place, headers=headers)
+
+
+async def read_archive(request: web.Request) -> web.StreamResponse:
+    """A folder as tar.gz; with `check_path`, a file as it is."""
+    files, path = await find_files(request), request.query.get("path", "").rstrip("/")
+    is_checked = request.query.get("check_path", "").lower() in ("1", "true")
+    if is_checked and path and await asyncio.to_thread(files.is_file, path):
+        return await _answer_file(files, path)
+    folder = await asyncio.to_thread(files.find_folder, path)
+    name = folder.name.encode("ascii", "replace").decode().replace('"', "_").replace("?", "_")
+    response = web.StreamResponse(
+        headers={
+            **_SAFE,
+            "Content-Type": "application/gzip",
+            "Content-Disposition": f'attachment; filename="{name}.tar.gz"',
+        }
+    )
+    await response.prepare(request)
+    try:
+        await asyncio.to_thread(_write, files, path, _Sink(response))
+        await response.write_eof()
+    except Exception:
+        # Half an archive must not look like a whole one.
+        if request.transport is not None:
+            request.transport.abort()
+        raise
+    return response
+
+
+def _write(files: RunFiles, path: str, sink: _Sink) -> None:
+    write_archive(files, path, sink)
+    sink.flush()
+
+
+class _Sink:
+    """Sends what a thread writes, at the speed at which the client reads."""
+
+    def __init__(self, response: web.StreamResponse) -> None:
+        self._response, self._loop = response, asyncio.get_running_loop()
+        self._waiting = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._waiting += data
+        if len(self._waiting) >= _BLOCK:
+            self.flush()
+        return len(data)
+
+    def flush(self) -> None:
+        data, self._waiting = bytes(self._waiting), bytearray()
+        asyncio.run_coroutine_threadsafe(self._response.write(data), self._loop).result()
+
+
+async def read_tree(request: web.Request) -> web.Response:
+    """What is directly in a folder of the run."""
+    files = await find_files(request)
+    tree = await asyncio.to_thread(files.list_tree, request.query.get("path", ""))
+    answer: dict[str, Any] = {"files": tree.files, "dirs": tree.folders}
+    return web.json_response(answer, headers=_SAFE)
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Delete a file or a folder."""
+    refuse_connection(request.query.get("connection"))
+    files = await find_own_files(request, Verb.CONTROL)
+    await asyncio.to_thread(files.delete, request.query.get("path", ""))
+    return web.Response(status=204)
+
+
+ROUTES = [
+    web.get(STREAM + "/artifact", read_file),
+    web.get(STREAM + "/artifacts", read_archive),
+    web.get(STREAM + "/artifacts/tree", read_tree),
+    web.delete(STREAM + "/artifact", delete),
+    web.delete(STREAM + "/artifacts", delete),
+]

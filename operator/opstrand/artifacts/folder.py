@@ -1,0 +1,123 @@
+"""The files of one run in a folder: which there are, how they are replaced and deleted.
+
+A file appears whole or not at all, and nothing here follows a link. Owns the layout
+(`artifacts/NAMESPACE-UID/RUN-UUID/PATH`, and `incoming/` beside it for what is being received).
+Must not know HTTP. All methods block.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from opstrand.artifacts.names import BadPath, check_file, check_path
+
+
+class MissingFile(LookupError):
+    """The run has no file or folder of that path. The text may be shown."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What is directly in a folder: the sizes of its files in bytes, and the names of folders."""
+
+    files: dict[str, int] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+
+
+class RunFiles:
+    """The files of one run.
+
+    `base` is the folder of all files, `project_uid` the uid of the run's namespace, `uuid` the
+    run's.
+    """
+
+    def __init__(self, base: Path, project_uid: str, uuid: str) -> None:
+        if not project_uid or any(
+            "/" in part or part.startswith(".") for part in (project_uid, uuid)
+        ):
+            raise BadPath(f"no folder is named by {project_uid!r} and {uuid!r}")
+        self.folder = base / "artifacts" / project_uid / uuid
+        self.incoming = base / "incoming" / project_uid / uuid
+
+    def exists(self) -> bool:
+        return self.folder.is_dir()
+
+    def find_file(self, path: str) -> Path:
+        """Return where a file is. Raises BadPath and MissingFile."""
+        place = self._find(check_file(path))
+        if not stat.S_ISREG(place.lstat().st_mode):
+            raise MissingFile(f"{path!r} is a folder; ask for its archive or its tree")
+        return place
+
+    def find_folder(self, path: str) -> Path:
+        """Return where a folder is; empty means the run's own. Raises BadPath and MissingFile."""
+        place = self._find(check_path(path))
+        if not stat.S_ISDIR(place.lstat().st_mode):
+            raise MissingFile(f"{path!r} is a file, not a folder")
+        return place
+
+    def is_file(self, path: str) -> bool:
+        """Whether the path is that of a file. Raises BadPath and MissingFile."""
+        return stat.S_ISREG(self._find(check_path(path)).lstat().st_mode)
+
+    def _find(self, path: str) -> Path:
+        place = self.folder / path if path else self.folder
+        try:
+            place.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise MissingFile(
+                f"the run has no {path!r} among its files" if path else "the run has no files"
+            ) from None
+        return place
+
+    def list_tree(self, path: str) -> Tree:
+        """List what is directly in a folder. The folder of a run without files is empty."""
+        if not check_path(path) and not self.exists():
+            return Tree()
+        files, folders = {}, []
+        with os.scandir(self.find_folder(path)) as entries:
+            for entry in sorted(entries, key=lambda one: one.name):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif entry.is_file(follow_symlinks=False):
+                    files[entry.name] = entry.stat(follow_symlinks=False).st_size
+        return Tree(files, folders)
+
+    def walk(self, path: str) -> Iterator[tuple[str, Path]]:
+        """Yield every file below a folder: its path in that folder, and where it is."""
+        base = self.find_folder(path)
+        for folder, folders, names in os.walk(base):
+            folders.sort()
+            for name in sorted(names):
+                place = Path(folder, name)
+                if stat.S_ISREG(place.lstat().st_mode):
+                    yield str(place.relative_to(base)), place
+
+    def keep(self, received: Path, path: str) -> None:
+        """Make a received file the one of this path. Raises BadPath where a folder is there."""
+        place = self.folder / check_file(path)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(received, place)
+        except (NotADirectoryError, FileExistsError):
+            raise BadPath(f"path: a folder above {path!r} is a file of the run") from None
+        except IsADirectoryError:
+            raise BadPath(f"path: {path!r} is a folder of the run") from None
+
+    def delete(self, path: str) -> None:
+        """Delete a file, or a folder with all that is in it. Raises BadPath and MissingFile."""
+        place = self._find(check_path(path))
+        if stat.S_ISDIR(place.lstat().st_mode):
+            shutil.rmtree(place)
+        else:
+            place.unlink()
+
+    def delete_all(self) -> None:
+        """Delete every file of the run, and what is being received."""
+        for folder in (self.folder, self.incoming):
+            shutil.rmtree(folder, ignore_errors=True)

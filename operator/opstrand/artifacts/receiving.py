@@ -1,0 +1,116 @@
+"""Receive a file in parts, each appended to a temporary file, which becomes the run's at the end.
+
+A part that was not acknowledged is sent again from where the temporary file ends. Owns that a file
+is kept only with the size and SHA-256 that were announced, and is on the disk before it is
+acknowledged. Must not know HTTP. All methods block.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from opstrand.artifacts.folder import RunFiles
+from opstrand.artifacts.names import check_file
+
+_BLOCK = 1024 * 1024
+
+
+class Mismatch(ValueError):
+    """What arrived is not what was announced: the file changed while it was sent."""
+
+
+@dataclass(frozen=True)
+class Announced:
+    """A file before it is sent: its path in the run's folder, its bytes, its SHA-256 in hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Receiver:
+    """Receives one announced file."""
+
+    def __init__(self, files: RunFiles, announced: Announced) -> None:
+        self._files, self._announced = files, announced
+        name = hashlib.sha256(check_file(announced.path).encode()).hexdigest()[:32]
+        #: The key of this transfer: two of the same key must not write at the same time.
+        self.place = files.incoming / f"{name}-{announced.sha256}-{announced.size}"
+
+    def find_offset(self) -> int:
+        """Return how many bytes have arrived."""
+        try:
+            return self.place.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def append(self, data: bytes) -> None:
+        """Append a part of the content.
+
+        Raises Mismatch, and forgets what arrived, for more than was announced.
+        """
+        self.place.parent.mkdir(parents=True, exist_ok=True)
+        if self.find_offset() + len(data) > self._announced.size:
+            self.place.unlink(missing_ok=True)
+            raise Mismatch(f"{self._announced.path!r} is longer than was announced")
+        with self.place.open("ab") as file:
+            file.write(data)
+
+    def finish(self) -> bool:
+        """Make the file the run's if all of it has arrived; return whether it has.
+
+        Raises Mismatch, and forgets what arrived, if its content is not the announced one.
+        """
+        if self.find_offset() < self._announced.size:
+            return False
+        if not self._announced.size:
+            self.append(b"")
+        try:
+            with self.place.open("rb") as file:
+                found = hashlib.sha256()
+                while block := file.read(_BLOCK):
+                    found.update(block)
+                os.fsync(file.fileno())
+            if found.hexdigest() != self._announced.sha256:
+                raise Mismatch(f"{self._announced.path!r} changed while it was sent")
+            self._files.keep(self.place, self._announced.path)
+        finally:
+            self.place.unlink(missing_ok=True)
+        return True
+
+
+class Scratch:
+    """A temporary file for an upload of unknown length; deleted at the end unless it was kept."""
+
+    def __init__(self, files: RunFiles) -> None:
+        files.incoming.mkdir(parents=True, exist_ok=True)
+        self.place: Path = files.incoming / f"upload-{secrets.token_hex(16)}"
+        self._file = self.place.open("xb")
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def close(self) -> None:
+        """Put all that was written on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def __enter__(self) -> Scratch:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with suppress(OSError):
+            self._file.close()
+        self.place.unlink(missing_ok=True)

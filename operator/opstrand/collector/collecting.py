@@ -1,0 +1,127 @@
+"""Look at the run's folder again and again, and send what changed; at the end, until all is sent.
+
+Owns when a file is sent and what counts as collected. Must not know HTTP.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, NamedTuple, Protocol
+
+from .scan import Found, Problem, is_settled, names, scan
+from .sending import Away, Changed, Over, Refused, Upload
+
+#: Seconds for one request, and the pause between two tries at the end.
+_PATIENCE = 10.0
+_PAUSE = 1.0
+
+
+class Ending(Protocol):
+    """The end of the run's programs. `at`: when it came, on the monotonic clock."""
+
+    at: float | None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most that long; return whether it has come."""
+
+
+class Sent(NamedTuple):
+    """A file as it was sent."""
+
+    size: int
+    changed: int
+    sha256: str
+
+
+class Result(NamedTuple):
+    """What one pass did not send. `is_over`: the API accepts nothing more of this run."""
+
+    waiting: list[Problem]
+    problems: list[Problem]
+    is_over: bool = False
+
+
+class Collector:
+    """Collects one folder, until `ending` and a little longer. `note` prints a line."""
+
+    def __init__(
+        self, folder: str, upload: Upload, ending: Ending, note: Callable[[str], None]
+    ) -> None:
+        self._folder, self._upload, self._ending, self._note = folder, upload, ending, note
+        self._sent: dict[str, Sent] = {}
+        self._noted: set[str] = set()
+        self._deadline: float | None = None
+
+    def run(self, interval: float, seconds: float) -> list[str]:
+        """Collect until the end; return what was not collected, a line each.
+
+        `interval`: seconds between two passes. `seconds`: how long the last passes may take.
+        """
+        while not self._ending.wait(interval):
+            self._pass(interval)
+        self._deadline = (self._ending.at or time.monotonic()) + seconds
+        while True:
+            result = self._pass(0)
+            left = [*result.problems, *result.waiting]
+            if not result.waiting or result.is_over or self._left() <= _PAUSE:
+                return list(names(left))
+            time.sleep(_PAUSE)
+
+    def _left(self) -> float:
+        """Return the seconds that a request may take now."""
+        if self._deadline is None:
+            return _PATIENCE
+        return min(_PATIENCE, self._deadline - time.monotonic())
+
+    def _pass(self, settled_for: float) -> Result:
+        """Send what changed. A large file is left out if it changed within `settled_for` s."""
+        found = scan(self._folder)
+        for link in found.links:
+            self._note_once(f"{link!a} is a link out of the run's folder, and is not collected")
+        result = Result([], list(found.problems))
+        now = time.time()
+        for file in found.files:
+            if self._is_sent(file) or (settled_for and not is_settled(file, now, settled_for)):
+                continue
+            trouble = self._send(file, result)
+            if trouble is not None:
+                if isinstance(trouble, Over):
+                    result = result._replace(is_over=True)
+                rest = [one for one in found.files if not self._is_sent(one) and one != file]
+                result.waiting.extend(Problem(one.path, str(trouble)) for one in (file, *rest))
+                break
+            if settled_for and self._ending.at is not None:
+                break
+        return result
+
+    def _is_sent(self, file: Found) -> bool:
+        sent = self._sent.get(file.path)
+        return sent is not None and sent[:2] == (file.size, file.changed)
+
+    def _send(self, file: Found, result: Result) -> Exception | None:
+        """Send a file. Returns why no other file can be sent now either."""
+        known = self._sent.get(file.path)
+        try:
+            sha256 = self._upload.send(
+                file, max(1.0, self._left()), None if known is None else known.sha256
+            )
+        except (Away, Over) as trouble:
+            self._note_once(f"the API does not keep files now: {trouble}")
+            return trouble
+        except Refused as error:
+            result.problems.append(Problem(file.path, str(error)))
+        except Changed:
+            result.waiting.append(Problem(file.path, "it changed while it was sent"))
+        except FileNotFoundError:
+            pass  # deleted since
+        except OSError as error:
+            result.problems.append(Problem(file.path, str(error.strerror or error)))
+        else:
+            self._sent[file.path] = Sent(file.size, file.changed, sha256)
+            self._noted.clear()
+        return None
+
+    def _note_once(self, text: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            self._note(text)

@@ -1,0 +1,113 @@
+"""Send one file to the API: announce it, then send what the API does not have yet, in parts.
+
+Owns the protocol (`api.published.uploads` has the other side) and what an answer means for the
+file. Must not decide which files to send.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import BinaryIO
+
+from ..client.connection import Connection
+from ..client.environment import Instance
+from ..client.errors import ApiError, Unreachable
+from .scan import Found
+
+#: Bytes that are sent at a time.
+PART = 4 * 1024 * 1024
+_BLOCK = 1024 * 1024
+#: Answers that stay the same however often the file is sent: its run is over, or is gone.
+_OVER = (403, 404)
+#: The answer where the content is not the announced one.
+_CHANGED = 409
+
+
+class Away(Exception):
+    """The API cannot keep a file now; later it may. The text says why."""
+
+
+class Over(Exception):
+    """The API accepts nothing more of this run."""
+
+
+class Refused(Exception):
+    """The API refuses this file. The text says why."""
+
+
+class Changed(Exception):
+    """The file changed while it was sent."""
+
+
+class Upload:
+    """Sends the files of one run."""
+
+    def __init__(self, connection: Connection, run: Instance) -> None:
+        self._connection = connection
+        self._path = f"/streams/v1/{run.project}/{run.owner}/{run.project}/runs/{run.uuid}/artifact"
+
+    def send(self, file: Found, patience: float, known: str | None = None) -> str:
+        """Send the file as it is now; return its SHA-256. With that of `known`, nothing is sent.
+
+        `patience`: seconds for each part. Raises Away, Over, Refused, Changed and OSError.
+        """
+        with open(file.place, "rb") as content:
+            if file.size <= PART:
+                data = content.read(file.size)
+                sha256 = hashlib.sha256(data).hexdigest()
+                if len(data) < file.size:
+                    raise Changed
+                if sha256 != known:
+                    self._put(file, sha256, 0, data, patience)
+                return sha256
+            sha256 = _hash(content, file.size)
+            if sha256 != known:
+                self._send_parts(file, sha256, content, patience)
+            return sha256
+
+    def _send_parts(self, file: Found, sha256: str, content: BinaryIO, patience: float) -> None:
+        offset, is_complete = self._put(file, sha256, 0, b"", patience)
+        while not is_complete:
+            content.seek(offset)
+            data = content.read(min(PART, file.size - offset))
+            if not data:
+                raise Changed
+            reached, is_complete = self._put(file, sha256, offset, data, patience)
+            if reached <= offset and not is_complete:
+                raise Away("it did not keep what was sent")
+            offset = reached
+
+    def _put(
+        self, file: Found, sha256: str, offset: int, data: bytes, patience: float
+    ) -> tuple[int, bool]:
+        query = {"path": file.path, "size": file.size, "sha256": sha256, "offset": offset}
+        try:
+            answer = self._connection.request(
+                "PUT", self._path, body=data, query=query, patience=patience
+            )
+        except Unreachable as error:
+            raise Away(str(error)) from error
+        except ApiError as error:
+            raise _interpret(error) from error
+        return int(str(answer.get("offset") or 0)), answer.get("isComplete") is True
+
+
+def _interpret(error: ApiError) -> Exception:
+    if error.status in _OVER:
+        return Over(error.detail)
+    if error.status == _CHANGED:
+        return Changed()
+    if error.status == 400:
+        return Refused(error.detail)
+    return Away(f"{error.status}: {error.detail}")
+
+
+def _hash(content: BinaryIO, size: int) -> str:
+    found, left = hashlib.sha256(), size
+    while left:
+        block = content.read(min(_BLOCK, left))
+        if not block:
+            raise Changed
+        found.update(block)
+        left -= len(block)
+    return found.hexdigest()

@@ -1,0 +1,134 @@
+"""What a run wrote is there when its Pod, its node's folder and its object are gone: read back by
+the published client, byte for byte, on a cluster whose runs share no volume.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from opstrand.kube.client import KubeApi
+from tests.e2e.conftest import (
+    PUBLISHED,
+    describe,
+    is_final,
+    kubectl,
+    operation,
+    read_authority,
+    script,
+    succeed,
+    wait_for,
+)
+
+PLAIN = "localhost/python-base:1"
+#: Writes nested files, 20 MiB, an empty file and odd names; prints the SHA-256 of each.
+WRITER = """
+import hashlib, json, os, pathlib
+uuid = os.environ["POLYAXON_RUN_INSTANCE"].split(".")[-1]
+base = pathlib.Path(os.environ["POLYAXON_CONTEXT_ROOT"], "artifacts", uuid)
+files = {
+    "outputs/model.bin": bytes(range(256)) * 4096 * 20,
+    "outputs/deep/er/text.txt": "tëxt".encode(),
+    "outputs/ünï çode #1 & 'x'?.txt": b"odd",
+    "events/metric/loss.plx": b"step|timestamp|metric",
+    "-dash": b"1",
+    "empty": b"",
+}
+for path, data in files.items():
+    (base / path).parent.mkdir(parents=True, exist_ok=True)
+    (base / path).write_bytes(data)
+print(json.dumps({path: hashlib.sha256(data).hexdigest() for path, data in files.items()}))
+"""
+#: Reads all of it by the published client: the tree, one file, and the whole folder.
+READER = """
+import hashlib, json, pathlib, sys
+from polyaxon.client import RunClient
+from polyaxon.schemas import V1RunSettings
+project, uuid, place = sys.argv[1:]
+client = RunClient(owner="default", project=project, run_uuid=uuid)
+# What the client asks of the API first; a run whose object is gone has no view yet.
+client.run_data.settings = V1RunSettings(namespace=project)
+tree = client.get_artifacts_tree(path="outputs")
+one = pathlib.Path(client.download_artifact("outputs/deep/er/text.txt", path_to=place + "/one"))
+base = pathlib.Path(client.download_artifacts(path_to=place + "/all"))
+print(json.dumps({
+    "tree": {"files": tree.files, "dirs": tree.dirs},
+    "one": one.read_text(),
+    "all": {
+        str(path.relative_to(base)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in base.rglob("*") if path.is_file()
+    },
+}))
+"""
+
+
+@pytest.fixture
+def environment(namespace: str, api_url: str, tmp_path: Path) -> dict[str, str]:
+    """Return the variables of a person at a terminal who may edit in the namespace."""
+    kubectl("-n", namespace, "create", "serviceaccount", "ann")
+    kubectl(
+        *("-n", namespace, "create", "rolebinding", "ann", "--clusterrole=edit"),
+        f"--serviceaccount={namespace}:ann",
+    )
+    (tmp_path / "ca.crt").write_text(read_authority())
+    return {
+        "HOME": str(tmp_path),
+        "POLYAXON_HOST": api_url,
+        "POLYAXON_SSL_CA_CERT": str(tmp_path / "ca.crt"),
+        # The published client moves files by another library, which has its own variable.
+        "REQUESTS_CA_BUNDLE": str(tmp_path / "ca.crt"),
+        "POLYAXON_AUTH_TOKEN": kubectl("-n", namespace, "create", "token", "ann").stdout.strip(),
+        "PYTHONUTF8": "1",
+    }
+
+
+def run_published(environment: dict[str, str], program: str, *arguments: str) -> str:
+    """Run a program of the published package's environment; return what it printed."""
+    done = subprocess.run(
+        [str(PUBLISHED / "bin" / program), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+async def test_files_outlive_the_pod_and_the_operation(
+    kube: KubeApi, namespace: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    spec = {"component": script(WRITER, PLAIN)}
+    kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(operation("writer", spec)))
+    body = await succeed(kube, namespace, "writer")
+    uuid, pod = body["status"]["uuid"], body["status"]["pod"]["name"]
+    written = json.loads(kubectl("-n", namespace, "logs", pod, "-c", "main").stdout)
+    written["outputs/main.py"] = hashlib.sha256(WRITER.encode()).hexdigest()
+    kubectl("-n", namespace, "delete", "pod", pod)
+    run_published(
+        environment,
+        *("polyaxon", "ops", "artifacts", "-p", namespace, "-uid", uuid),
+        *("--path-to", str(tmp_path / "by-command")),
+    )
+    model = next((tmp_path / "by-command").rglob("model.bin"))
+    assert hashlib.sha256(model.read_bytes()).hexdigest() == written["outputs/model.bin"]
+    kubectl("-n", namespace, "delete", "operation", "writer")
+    printed = run_published(environment, "python", "-c", READER, namespace, uuid, str(tmp_path))
+    found = json.loads(printed.splitlines()[-1])
+    assert found["all"] == written
+    assert found["one"] == "tëxt"
+    assert found["tree"]["dirs"] == ["deep"]
+    assert found["tree"]["files"]["model.bin"] == 20 * 1024 * 1024
+
+
+async def test_files_that_cannot_be_stored_fail_the_run(kube: KubeApi, namespace: str) -> None:
+    source = WRITER + "(base / 'new\\nline').write_text('x')\n"
+    spec = {"component": script(source, PLAIN)}
+    kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(operation("odd", spec)))
+    body = await wait_for(kube, namespace, "odd", is_final)
+    assert body["status"]["reason"] == "ArtifactsNotCollected", describe(namespace, body)
+    assert "'new\\nline': its name has a control character" in body["status"]["message"]

@@ -1,0 +1,268 @@
+"""Files of runs over HTTP: what was sent in parts or as a form is read back equal, in part, and as
+an archive; nothing appears half, and nothing leaves the run's folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from tests.support.loopback_api import keep_files
+from tests.support.running_run import RUN, UUID, operation
+
+from opstrand.api.app import create_app
+from opstrand.api.auth.callers import StaticToken
+from opstrand.runs.memory import MemoryRuns
+
+Api = TestClient[Any, Any]
+STREAM = RUN.replace("/api/v1/", "/streams/v1/quick-start/")
+FILE, FOLDER = STREAM + "/artifact", STREAM + "/artifacts"
+
+
+@pytest.fixture
+async def api(runs: MemoryRuns, tmp_path: Path) -> AsyncIterator[Api]:
+    server = TestServer(create_app(runs, StaticToken("secret"), files=keep_files(tmp_path)))
+    async with TestClient(server, headers={"Authorization": "Token secret"}) as client:
+        yield client
+
+
+async def put(api: Api, path: str, data: bytes, **query: Any) -> tuple[int, dict[str, Any]]:
+    """Send a part (or the whole of) a file; `query` is merged over what describes it as whole."""
+    described = {
+        "path": path,
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "offset": 0,
+    }
+    answer = await api.put(FILE, params=described | query, data=io.BytesIO(data))
+    return answer.status, await answer.json()
+
+
+async def read(api: Api, path: str) -> tuple[int, bytes]:
+    answer = await api.get(FILE, params={"path": path})
+    return answer.status, await answer.read()
+
+
+def kept_files(folder: Path) -> list[str]:
+    return sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file())
+
+
+def pack(files: dict[str, bytes], mode: str = "w:gz") -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return packed.getvalue()
+
+
+async def upload(api: Api, route: str, data: bytes, description: str | None) -> tuple[int, str]:
+    form = aiohttp.FormData()
+    form.add_field("upload_file", data, filename="sent.bin")
+    if description is not None:
+        form.add_field("json", description)
+    answer = await api.post(route, data=form)
+    return answer.status, await answer.text()
+
+
+async def test_what_was_sent_is_read_back_equal(api: Api, tmp_path: Path) -> None:
+    data = bytes(range(256)) * 12_000
+    for path in ("a", "outputs/ünï çode #1.bin", "empty"):
+        content = b"" if path == "empty" else data
+        assert await put(api, path, content) == (
+            200,
+            {"offset": len(content), "isComplete": True},
+        )
+        assert await read(api, path) == (200, content)
+    assert kept_files(tmp_path) == [
+        f"artifacts/uid-of-quick-start/{UUID}/{path}"
+        for path in ("a", "empty", "outputs/ünï çode #1.bin")
+    ]
+
+
+async def test_a_file_in_parts_appears_when_it_is_whole(api: Api) -> None:
+    data = bytes(range(250)) * 100
+    whole = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    assert await put(api, "m", data[:9000], **whole) == (200, {"offset": 9000, "isComplete": False})
+    assert (await read(api, "m"))[0] == 404
+    # A part that was sent twice, and one that skips bytes: not read.
+    for offset in (0, 10_000):
+        part = await put(api, "m", data[offset : offset + 9000], offset=offset, **whole)
+        assert part == (200, {"offset": 9000, "isComplete": False})
+    assert await put(api, "m", b"", **whole) == (200, {"offset": 9000, "isComplete": False})
+    last = await put(api, "m", data[9000:], offset=9000, **whole)
+    assert last == (200, {"offset": len(data), "isComplete": True})
+    assert await read(api, "m") == (200, data)
+
+
+async def test_a_file_that_changed_while_it_was_sent_is_not_kept(api: Api, tmp_path: Path) -> None:
+    assert (await put(api, "f", b"first"))[0] == 200
+    status, answer = await put(api, "f", b"after", sha256=hashlib.sha256(b"befor").hexdigest())
+    assert (status, answer["detail"]) == (409, "'f' changed while it was sent")
+    status, answer = await put(api, "f", b"longer than", size=5)
+    assert status == 409
+    assert "longer" in answer["detail"]
+    assert await read(api, "f") == (200, b"first")
+    assert len(kept_files(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "data"),
+    [
+        ("bytes=2-4", 206, b"234"),
+        ("bytes=-2", 206, b"89"),
+        ("bytes=7-", 206, b"789"),
+        ("bytes=50-60", 416, None),
+    ],
+)
+async def test_ranges_of_a_file(api: Api, asked: str, status: int, data: bytes | None) -> None:
+    await put(api, "digits", b"0123456789")
+    answer = await api.get(FILE, params={"path": "digits"}, headers={"Range": asked})
+    assert answer.status == status
+    if data is not None:
+        assert await answer.read() == data
+
+
+async def test_no_browser_runs_what_a_run_wrote(api: Api) -> None:
+    await put(api, "page.tar.gz", b"<script>alert(1)</script>")
+    answer = await api.get(FILE, params={"path": "page.tar.gz"})
+    assert answer.headers["Content-Security-Policy"] == "sandbox"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Type"] == "application/octet-stream"
+    assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''page.tar.gz"
+
+
+async def test_a_folder_comes_as_an_archive(api: Api) -> None:
+    files = {"outputs/a": b"1", "outputs/deep/b c": b"2" * 3_000_000, "other": b"3"}
+    for path, data in files.items():
+        await put(api, path, data)
+    answer = await api.get(FOLDER, params={"path": "outputs"})
+    assert answer.headers["Content-Disposition"].endswith('filename="outputs.tar.gz"')
+    with tarfile.open(fileobj=io.BytesIO(await answer.read())) as archive:
+        found = {one.name: archive.extractfile(one).read() for one in archive}  # type: ignore[union-attr]
+    assert found == {"a": b"1", "deep/b c": b"2" * 3_000_000}
+    whole = await api.get(FOLDER)
+    with tarfile.open(fileobj=io.BytesIO(await whole.read())) as archive:
+        assert sorted(archive.getnames()) == sorted(files)
+    one = await api.get(FOLDER, params={"path": "other", "check_path": "True"})
+    assert await one.read() == b"3"
+
+
+async def test_the_tree_of_a_folder(api: Api) -> None:
+    tree = FOLDER + "/tree"
+    assert await (await api.get(tree)).json() == {"files": {}, "dirs": []}
+    await put(api, "outputs/deep/a", b"12")
+    await put(api, "outputs/b", b"1")
+    assert await (await api.get(tree)).json() == {"files": {}, "dirs": ["outputs"]}
+    found = await (await api.get(tree, params={"path": "outputs/"})).json()
+    assert found == {"files": {"b": 1}, "dirs": ["deep"]}
+    missing = await api.get(tree, params={"path": "nowhere"})
+    assert missing.status == 404
+    assert (await missing.json())["detail"] == "the run has no 'nowhere' among its files"
+
+
+async def test_a_file_or_a_folder_is_deleted(api: Api) -> None:
+    for path in ("a", "b/c", "b/d"):
+        await put(api, path, b"1")
+    assert (await api.delete(FILE, params={"path": "a"})).status == 204
+    assert (await api.delete(FOLDER, params={"path": "b"})).status == 204
+    assert (await api.delete(FILE, params={"path": "a"})).status == 404
+    assert await (await api.get(FOLDER + "/tree")).json() == {"files": {}, "dirs": []}
+
+
+async def test_a_form_stores_one_file_or_unpacks_an_archive(api: Api) -> None:
+    assert await upload(api, FILE, b"data", None) == (200, "")
+    assert await read(api, "sent.bin") == (200, b"data")
+    assert (await upload(api, FILE, b"more", '{"path": "in/named.bin"}'))[0] == 200
+    assert await read(api, "in/named.bin") == (200, b"more")
+    assert (await upload(api, FILE, b"beside", '{"path": "in"}'))[0] == 200
+    assert await read(api, "in/sent.bin") == (200, b"beside")
+    status, text = await upload(api, FILE, b"x", '{"path": "in/sent.bin", "overwrite": false}')
+    assert (status, "exists" in text) == (400, True)
+    for mode in ("w:gz", "w"):
+        packed = pack({"./a": mode.encode(), "deep/b": b"2"}, mode)
+        assert (await upload(api, FOLDER, packed, '{"untar": true, "path": "code"}'))[0] == 200
+        assert await read(api, "code/a") == (200, mode.encode())
+
+
+def _link_archive() -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (pack({"good": b"1", "../../evil": b"2"}), "has the part '..'"),
+        (pack({"good": b"1", "/etc/evil": b"2"}), "absolute"),
+        (_link_archive(), "link"),
+        (pack({"good": b"1" * 100_000})[:-40], "not a whole tar archive"),
+        (b"no archive", "not a whole tar archive"),
+    ],
+    ids=["leads out", "absolute", "link", "cut", "none"],
+)
+async def test_of_a_bad_archive_nothing_is_kept(
+    api: Api, tmp_path: Path, data: bytes, why: str
+) -> None:
+    status, text = await upload(api, FOLDER, data, '{"untar": true}')
+    assert (status, why in text) == (400, True), text
+    assert kept_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a\nb", "n" * 300, "", "a/"])
+async def test_a_path_that_leads_out_is_refused_on_every_route(api: Api, path: str) -> None:
+    assert (await put(api, path, b"1"))[0] == 400
+    if path not in ("", "a/"):
+        for route in (FILE, FOLDER, FOLDER + "/tree"):
+            assert (await api.get(route, params={"path": path})).status == 400
+        assert (await api.delete(FOLDER, params={"path": path})).status == 400
+
+
+async def test_a_file_in_the_way_of_a_folder_is_named(api: Api) -> None:
+    await put(api, "a", b"1")
+    await put(api, "d/e", b"1")
+    for path, why in (("a/b", "a folder above 'a/b' is a file"), ("d", "'d' is a folder")):
+        status, answer = await put(api, path, b"2")
+        assert (status, why in answer["detail"]) == (400, True)
+
+
+async def test_files_outlive_their_run_for_people(api: Api, runs: MemoryRuns) -> None:
+    await put(api, "a", b"1")
+    await runs.delete("quick-start", UUID)
+    assert await read(api, "a") == (200, b"1")
+    assert (await put(api, "b", b"2"))[0] == 404
+    other = FILE.replace(UUID, "0" * 32)
+    assert (await api.get(other, params={"path": "a"})).status == 404
+
+
+async def test_a_run_that_is_deleted_through_the_api_leaves_no_file(
+    api: Api, tmp_path: Path
+) -> None:
+    await put(api, "a", b"1")
+    await put(api, "b", b"1", size=2)
+    assert (await api.delete(RUN)).status == 204
+    assert kept_files(tmp_path) == []
+
+
+async def test_an_api_without_a_folder_says_so(runs: MemoryRuns) -> None:
+    await runs.put(operation())
+    server = TestServer(create_app(runs, StaticToken("secret")))
+    async with TestClient(server, headers={"Authorization": "Token secret"}) as client:
+        for answer in (
+            await client.get(FILE, params={"path": "a"}),
+            await client.get(FOLDER + "/tree"),
+        ):
+            assert answer.status == 404
+            assert "OPSTRAND_DATA" in (await answer.json())["detail"]

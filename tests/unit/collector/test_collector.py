@@ -1,0 +1,233 @@
+"""The collector as a process beside a folder, against the real API: every byte arrives, whatever
+happens to the API on the way, and what does not is named.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.loopback_api import LoopbackApi
+from tests.support.running_run import UUID, operation
+
+from opstrand import collector
+from opstrand.runs.memory import MemoryRuns
+
+#: Seconds, for a busy machine.
+PATIENCE = 60.0
+OPERATOR = Path(collector.__file__).parents[2]
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[LoopbackApi]:
+    server = LoopbackApi(MemoryRuns(), tmp_path / "store")
+    server.do(server.runs.put(operation()))
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return the run's folder in the context root."""
+    made = tmp_path / "context" / "artifacts" / UUID
+    made.mkdir(parents=True)
+    return made
+
+
+class Collecting:
+    """A collector in its own process."""
+
+    def __init__(self, api: LoopbackApi, folder: Path, *, interval: int, seconds: int) -> None:
+        environment = {
+            **api.environment(UUID, folder.parents[1]),
+            "OPSTRAND_COLLECT_INTERVAL": str(interval),
+            "OPSTRAND_COLLECT_SECONDS": str(seconds),
+            "PYTHONPATH": str(OPERATOR),
+            "PATH": os.environ["PATH"],
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "opstrand.collector"],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        # It handles the signal once its process has replaced the default.
+        wait_until(lambda: _handles_termination(self.process.pid))
+
+    def end(self) -> tuple[int, str]:
+        """End it as the kubelet does; return the exit code and what it printed."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.finish()
+
+    def finish(self) -> tuple[int, str]:
+        _, printed = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, printed
+
+
+def _handles_termination(pid: int) -> bool:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(line.split()[1] for line in lines if line.startswith("SigCgt"))
+    return bool(int(caught, 16) & 1 << (signal.SIGTERM - 1))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def collect(api: LoopbackApi, folder: Path) -> Iterator[Callable[..., Collecting]]:
+    started: list[Collecting] = []
+
+    def start(*, interval: int = 600, seconds: int = 30) -> Collecting:
+        started.append(Collecting(api, folder, interval=interval, seconds=seconds))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+
+
+def write(folder: Path, files: dict[str, bytes]) -> None:
+    for path, data in files.items():
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+
+
+def stored(api: LoopbackApi) -> dict[str, bytes]:
+    assert api.files is not None
+    base = api.files / "artifacts" / "uid-of-quick-start" / UUID
+    return {
+        str(one.relative_to(base)): one.read_bytes() for one in base.rglob("*") if one.is_file()
+    }
+
+
+Collect = Callable[..., Collecting]
+FILES = {
+    "outputs/model.bin": bytes(range(251)) * 40_000,
+    "outputs/deep/er/ünï çode #1 & 'x'.txt": b"text",
+    "-dash": b"1",
+    "a..b": b"2",
+    "empty": b"",
+}
+
+
+def test_every_file_arrives_at_the_end(api: LoopbackApi, folder: Path, collect: Collect) -> None:
+    collecting = collect()
+    write(folder, FILES)
+    (folder / "latest").symlink_to("outputs/deep/er")
+    (folder / "best").symlink_to("a..b")
+    assert collecting.end() == (0, "")
+    assert stored(api) == {**FILES, "best": b"2"}
+
+
+def test_a_folder_without_files_costs_no_request(
+    api: LoopbackApi, folder: Path, collect: Collect
+) -> None:
+    (folder / "outputs").mkdir()
+    assert collect().end() == (0, "")
+    assert api.requests == []
+
+
+def test_what_changes_is_sent_while_the_run_lives(
+    api: LoopbackApi, folder: Path, collect: Collect
+) -> None:
+    collecting = collect(interval=1)
+    for content in (b"first", b"second and longer"):
+        write(folder, {"events/metric/loss.plx": content, "same": b"1"})
+        wait_until(lambda expected=content: stored(api).get("events/metric/loss.plx") == expected)
+    (folder / "events/metric/loss.plx").unlink()
+    os.utime(folder / "same")
+    assert collecting.end() == (0, "")
+    assert stored(api)["events/metric/loss.plx"] == b"second and longer"
+    assert len([one for one in api.requests if one.startswith("PUT")]) == 3
+
+
+def test_an_api_that_comes_back_in_time_gets_everything(
+    api: LoopbackApi, folder: Path, collect: Collect
+) -> None:
+    api.stop()
+    write(folder, FILES)
+    collecting = collect(interval=1)
+    assert collecting.process.stderr is not None
+    assert "the API does not keep files now" in collecting.process.stderr.readline()
+    collecting.process.send_signal(signal.SIGTERM)
+    api.start()
+    assert collecting.finish()[0] == 0
+    assert stored(api) == FILES
+
+
+def test_what_an_absent_api_did_not_get_is_named(
+    api: LoopbackApi, folder: Path, collect: Collect
+) -> None:
+    write(folder, {f"outputs/{number}": b"1" for number in range(8)})
+    collecting = collect(seconds=2)
+    api.stop()
+    code, printed = collecting.end()
+    api.start()
+    assert code == 1
+    lines = printed.splitlines()[-6:]
+    assert [line.split(":")[0] for line in lines[:5]] == [f"outputs/{n}" for n in range(5)]
+    assert lines[5] == "and 3 more files"
+
+
+def test_a_run_that_is_gone_ends_it_at_once(
+    api: LoopbackApi, folder: Path, collect: Collect
+) -> None:
+    write(folder, {"a": b"1"})
+    api.do(api.runs.delete("quick-start", UUID))
+    code, printed = collect(seconds=600).end()
+    assert (code, printed.splitlines()[-1]) == (1, "a: Not found.")
+
+
+def test_what_cannot_be_stored_is_named_and_the_rest_is_stored(
+    api: LoopbackApi, folder: Path, collect: Collect
+) -> None:
+    write(folder, {"good": b"1", "new\nline": b"2", "\x1b[31mred": b"3"})
+    (folder / "out").symlink_to("/etc/passwd")
+    with open(os.fsencode(folder) + b"/\xff", "wb"):
+        pass
+    os.mkfifo(folder / "pipe")
+    code, printed = collect().end()
+    assert code == 1
+    assert sorted(printed.splitlines()) == sorted(
+        [
+            "'out' is a link out of the run's folder, and is not collected",
+            r"'\udcff': its name is not UTF-8",
+            r"'\x1b[31mred': its name has a control character",
+            r"'new\nline': its name has a control character",
+        ]
+    )
+    assert stored(api) == {"good": b"1"}
+
+
+def test_a_file_that_grows_is_stored_as_it_is_at_the_end(
+    api: LoopbackApi, folder: Path, collect: Collect
+) -> None:
+    collecting = collect(interval=1)
+    with (folder / "log").open("wb") as file:
+        for number in range(200_000):
+            file.write(b"%d\n" % number)
+            if number % 1000 == 0:
+                file.flush()
+    assert collecting.end()[0] == 0
+    assert stored(api)["log"] == (folder / "log").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(collector.__file__).parent.glob("*.py")), ids=lambda path: path.name
+)
+def test_the_collector_is_python_3_9(path: Path) -> None:
+    ast.parse(path.read_text(), feature_version=(3, 9))
