@@ -7,6 +7,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import select
+import subprocess
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import WSMsgType, web
-from tests.support.command_line import Ran, run_opstrand
+from tests.support.command_line import OPSTRAND, Ran, environment, run_opstrand
 
 Run = Callable[..., Ran]
 
@@ -49,14 +51,41 @@ METRICS = [
 ]
 
 
-def archive() -> bytes:
-    """Return a tar archive that holds a file."""
+def archive(*members: tarfile.TarInfo) -> bytes:
+    """Return a tar archive of these, each file with three bytes."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        info = tarfile.TarInfo("outputs/model")
-        info.size = 3
-        tar.addfile(info, io.BytesIO(b"abc"))
+        for member in members:
+            member.size = 3 if member.isfile() else 0
+            tar.addfile(member, io.BytesIO(b"abc"))
     return packed.getvalue()
+
+
+def link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.linkname, found.type = target, kind
+    return found
+
+
+#: What the container has, by its path: a folder, and archives of a program that means harm.
+ARCHIVES = {
+    "outputs": archive(
+        tarfile.TarInfo("outputs/model"), link("outputs/same", "outputs/model", tarfile.LNKTYPE)
+    ),
+    "evil": archive(
+        tarfile.TarInfo("evil/../../escaped"),
+        tarfile.TarInfo("/tmp/opstrand-escaped"),
+        link("evil/passwd", "/etc/passwd", tarfile.SYMTYPE),
+        link("evil/up", "..", tarfile.SYMTYPE),
+        tarfile.TarInfo("evil/up/beside"),
+        link("evil/device", "", tarfile.CHRTYPE),
+        tarfile.TarInfo("evil/good"),
+    ),
+    "link": archive(link("link", ".", tarfile.SYMTYPE), tarfile.TarInfo("link/beside")),
+}
+
+#: What of the second is unpacked.
+UNPACKED = ("", "/good", "/tmp", "/tmp/opstrand-escaped", "/up", "/up/beside")
 
 
 def listed(items: list[dict], **metadata: str) -> dict:
@@ -88,8 +117,8 @@ async def execute(request: web.Request) -> web.WebSocketResponse:
         await send_back(socket)
     elif words[0] == "tar":
         assert words[1:5] == ["cf", "-", "-C", f"/plx-context/artifacts/{UUID}"]
-        if words[-1] == "outputs":
-            await socket.send_bytes(b"\x01" + archive())
+        if words[-1] in ARCHIVES:
+            await socket.send_bytes(b"\x01" + ARCHIVES[words[-1]])
         else:
             await socket.send_bytes(b"\x02tar: no such file\n")
             code = 2
@@ -176,6 +205,23 @@ def test_exec_passes_stdin_byte_for_byte_to_its_end(run: Run) -> None:
     assert (ran.code, ran.stdout) == (0, sent)
 
 
+def test_exec_passes_each_piece_of_stdin_when_it_comes(kubeconfig: Path) -> None:
+    with subprocess.Popen(
+        [OPSTRAND, "exec", "-i", "live", "--", "cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(KUBECONFIG=str(kubeconfig)),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for piece in (b"one\n", b"two\n", b"three\n"):
+            process.stdin.write(piece)
+            process.stdin.flush()
+            assert select.select([process.stdout], [], [], 60)[0], "it did not come back"
+            assert process.stdout.readline() == piece
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("words", "code", "error"),
     [
@@ -198,6 +244,21 @@ def test_cp_unpacks_what_tar_packs_there(run: Run, tmp_path: Path) -> None:
     ran = run("cp", "live:outputs", ".")
     assert (ran.code, ran.stderr) == (0, "copied live:outputs to .\n")
     assert (tmp_path / "outputs" / "model").read_bytes() == b"abc"
+    assert run("cp", "live:outputs", "renamed").code == 0
+    assert (tmp_path / "renamed" / "same").read_bytes() == b"abc"
+
+
+def test_nothing_lands_outside_of_a_copy(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    ran = run("cp", "live:evil", "in/here")
+    assert ran.code == 0
+    left_out = [line for line in ran.stderr.splitlines() if line.startswith("left out ")]
+    assert len(left_out) == 4, ran.stderr
+    found = sorted(str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*"))
+    assert found == [f"in{one}" for one in ("", *(f"/here{one}" for one in UNPACKED))]
+    ran = run("cp", "live:link", "in")
+    assert (ran.code, "it is below a link" in ran.errors[0]) == (2, True)
+    assert not (tmp_path / "in" / "beside").exists()
 
 
 def test_top_adds_the_containers_of_a_run(run: Run) -> None:

@@ -139,16 +139,35 @@ def test_cp_copies_files_and_folders(cli: Cli, tmp_path: Path) -> None:
     assert (tmp_path / "two" / "outputs" / "deep" / "model").exists()
 
 
+def test_cp_copies_to_a_run(cli: Cli, tmp_path: Path) -> None:
+    """By the names that `cp` gives: into a folder, else to this name."""
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a b" / "c").write_text("x")
+    for words in (("a b", "two:"), ("a b/c", "two:outputs/"), ("two:a b/c", "./back:1")):
+        assert cli("cp", "--local", *words).stderr == f"copied {words[0]} to {words[1]}\n"
+    assert (tmp_path / "back:1").read_text() == "x"
+    assert cli("cp", "--local", "two:outputs/c", ".").code == 0
+    assert (tmp_path / "c").read_text() == "x"
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [
         (["one:nothing", "."], "one has no file 'nothing' (it has: outputs)"),
-        (["one:../..", "."], "one has no file '../..'"),
-        (["one", "."], "'one': expected RUN:PATH"),
-        (["one:outputs", "missing"], "missing is no folder"),
+        (["one:../..", "."], "'../..' is outside of the folder of one: expected a path"),
+        (["nothing", "one:."], "there is no file 'nothing' here"),
+        (["one.yaml", "one:../x"], "'../x' is outside of the folder of one"),
+        (["one.yaml", "one:no/x"], "one has no file 'no/x' (it has: outputs)"),
+        (["one:outputs", "one.yaml"], "one.yaml is a file, and outputs a folder"),
+        (["one:outputs", "two:outputs"], "'one:outputs' and 'two:outputs': expected one of this"),
+        (["one", "."], "'one' and '.': expected one that is RUN:PATH"),
+        (["one:outputs", "missing/x"], "missing is no folder"),
     ],
 )
-def test_cp_refuses_what_it_cannot_copy(cli: Cli, words: list[str], error: str) -> None:
+def test_cp_refuses_what_it_cannot_copy(
+    cli: Cli, tmp_path: Path, words: list[str], error: str
+) -> None:
+    (tmp_path / "one.yaml").touch()
     ran = cli("cp", "--local", *words)
     assert ran.code in (2, 4)
     assert error in ran.errors[0]

@@ -125,7 +125,7 @@ def run_with_a_short_token(cluster: Cluster) -> Iterator[ShortTokenRun]:
     del cluster
     namespace, name = f"e2e-token-{int(time.time()) % 100000}", token_life.NAME
     kubectl("create", "namespace", namespace)
-    _wait_for_output("-n", namespace, "get", "serviceaccount", "default", "-o", "name")
+    wait_for_output("-n", namespace, "get", "serviceaccount", "default", "-o", "name")
     kubectl(
         "-n",
         namespace,
@@ -134,7 +134,7 @@ def run_with_a_short_token(cluster: Cluster) -> Iterator[ShortTokenRun]:
         "-",
         stdin=json.dumps(operation(name, token_life.token_life_spec())),
     )
-    pod = _wait_for_output(
+    pod = wait_for_output(
         "-n", namespace, "get", "operation", name, "-o", "jsonpath={.status.pod.name}"
     )
     token = make_token(namespace, pod, seconds=token_life.LIFE)
@@ -162,7 +162,7 @@ async def lost_node(
 
 def make_token(namespace: str, pod: str, *, audience: str = "opstrand", seconds: int = 3600) -> str:
     """Return a token like the one that is mounted in the Pod."""
-    uid = _wait_for_output("-n", namespace, "get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
+    uid = wait_for_output("-n", namespace, "get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
     bound = ("--bound-object-kind", "Pod", "--bound-object-name", pod, "--bound-object-uid", uid)
     made = kubectl(
         "-n",
@@ -179,7 +179,7 @@ def make_token(namespace: str, pod: str, *, audience: str = "opstrand", seconds:
     return made.stdout.strip()
 
 
-def _wait_for_output(*arguments: str, seconds: float = 30) -> str:
+def wait_for_output(*arguments: str, seconds: float = 30) -> str:
     """Return kubectl's output, as soon as it prints something."""
     deadline = time.monotonic() + seconds
     while True:

@@ -50,6 +50,7 @@ _ALLOWED = {
     ("initializer/git.py", "_last_lines"): "explains what git says",
     ("initializer/steps.py", "_ask"): "shows an error on one line",
     ("local/session.py", "_note_once"): "says each sentence once",
+    ("cli/cluster/container.py", "_explain"): "a container runtime says it in text alone",
     ("cli/output/describe.py", "advise_run"): "speaks of the path shown where one is shown",
 }
 

@@ -35,7 +35,7 @@ COMMANDS: dict[str, str] = {
     "logs": "Show what a run's program wrote.",
     "port-forward": "Reach the ports of a service from here.",
     "exec": "Execute a command in the container of a running run.",
-    "cp": "Copy a file or folder of a run here.",
+    "cp": "Copy a file or folder of a run here, or from here to a run.",
     "top": "Show the processors and memory that runs use now.",
     "wait": "Wait until runs have ended.",
     "stop": "Stop runs.",
@@ -222,7 +222,18 @@ def _describe_usage(error: click.ClickException) -> list[str]:
     """Return click's message about a command line that it cannot parse."""
     output = StringIO()
     error.show(output)
-    return output.getvalue().splitlines()
+    return [*output.getvalue().splitlines(), *_advise_dashes(error)]
+
+
+def _advise_dashes(error: click.ClickException) -> list[str]:
+    """Return a hint where an unknown option may be one of a command that is given here."""
+    context = getattr(error, "ctx", None)
+    if not isinstance(error, click.NoSuchOption) or context is None:
+        return []
+    names = [param.metavar or "" for param in context.command.params]
+    if not any(name.startswith("[-- ") for name in names):
+        return []
+    return [f"hint: Is {error.option_name} one of the command? Then write -- before the command."]
 
 
 def _finish(code: object) -> int:

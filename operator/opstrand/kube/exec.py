@@ -35,13 +35,13 @@ async def execute(
     container: str,
     stdin: AsyncIterator[bytes] | None = None,
     sizes: AsyncIterator[Size] | None = None,
-    on_output: Callable[[bytes], None],
-    on_error: Callable[[bytes], None],
+    on_output: Callable[[bytes], object],
+    on_error: Callable[[bytes], object],
 ) -> int:
     """Run the command and return its exit code.
 
     `sizes`: the command gets a terminal of this size, and each later one. Raises ApiError if the
-    command cannot be started.
+    command cannot be started, and what `on_output` and `on_error` raise of a closed pipe.
     """
     what = f"run a command in pod {namespace}/{pod}"
     query = [("container", container), *(("command", word) for word in command)]
@@ -69,6 +69,9 @@ async def execute(
     except aiohttp.WSServerHandshakeError as error:
         kind = _KINDS.get(error.status, ApiError)
         raise kind(f"could not {what}: HTTP {error.status}", status=error.status) from error
+    except BrokenPipeError:
+        # The reader of the output went away, and not the API server.
+        raise
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise Unreachable(f"could not {what}: {error or type(error).__name__}", status=0) from error
 
@@ -88,7 +91,7 @@ async def _send_sizes(socket: aiohttp.ClientWebSocketResponse, sizes: AsyncItera
 async def _receive(
     socket: aiohttp.ClientWebSocketResponse,
     what: str,
-    outputs: dict[int, Callable[[bytes], None]],
+    outputs: dict[int, Callable[[bytes], object]],
 ) -> int:
     async for message in socket:
         if message.type is not aiohttp.WSMsgType.BINARY or not message.data:

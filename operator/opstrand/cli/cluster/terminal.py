@@ -26,7 +26,8 @@ def raw_terminal(*, is_wanted: bool) -> Iterator[None]:
     file = sys.stdin.fileno()
     before = termios.tcgetattr(file)
     try:
-        tty.setraw(file)
+        # What was typed until now is kept, and goes to the command.
+        tty.setraw(file, termios.TCSADRAIN)
         yield
     finally:
         termios.tcsetattr(file, termios.TCSADRAIN, before)
@@ -34,28 +35,33 @@ def raw_terminal(*, is_wanted: bool) -> Iterator[None]:
 
 async def iter_input() -> AsyncIterator[bytes]:
     """Yield what comes on stdin, until its end."""
-    file, loop = sys.stdin.fileno(), asyncio.get_running_loop()
-    ready = asyncio.Event()
-    is_watched = True
+    file = sys.stdin.fileno()
+    while True:
+        await _wait_for_input(file)
+        piece = os.read(file, _PIECE)
+        if not piece:
+            return
+        yield piece
+
+
+async def _wait_for_input(file: int) -> None:
+    """Return once a read cannot block.
+
+    The file is watched for one reading at a time: a loop that watches it for longer reports the
+    same input again while it is being read, and the next read would block the whole loop.
+    """
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
     try:
-        loop.add_reader(file, ready.set)
+        loop.add_reader(file, lambda: None if ready.done() else ready.set_result(None))
     except OSError:
         # A regular file is always ready, and cannot be watched.
-        is_watched = False
+        await asyncio.sleep(0)
+        return
     try:
-        while True:
-            if is_watched:
-                await ready.wait()
-                ready.clear()
-            else:
-                await asyncio.sleep(0)
-            piece = os.read(file, _PIECE)
-            if not piece:
-                return
-            yield piece
+        await ready
     finally:
-        if is_watched:
-            loop.remove_reader(file)
+        loop.remove_reader(file)
 
 
 async def iter_sizes() -> AsyncIterator[tuple[int, int]]:

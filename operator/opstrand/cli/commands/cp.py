@@ -1,12 +1,10 @@
-"""`opstrand cp`: files of a run onto this machine."""
+"""`opstrand cp`: files between a run and this machine."""
 
 from __future__ import annotations
 
 import shutil
-import tarfile
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import click
 
@@ -16,91 +14,128 @@ from opstrand.cli.options import Target, container_option, local_or_cluster_opti
 from opstrand.cli.output.console import say
 from opstrand.core.names import container_name
 
+#: How a path of this machine begins that has a colon, and how any absolute one does.
+_HERE = ("/", "./", "../", "~")
+
+
+@dataclass(frozen=True)
+class RunPath:
+    """A path of a run: relative to its own folder, or absolute in its container."""
+
+    run: str
+    path: str
+
 
 @command
 @local_or_cluster_options
-@click.argument("source", metavar="RUN:PATH")
-@click.argument("destination", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.argument("source", metavar="SOURCE")
+@click.argument("destination", metavar="DESTINATION")
 @container_option
-def cp(target: Target, source: str, destination: Path, container: str) -> int:
-    """Copy a file or folder of a run here.
+def cp(target: Target, source: str, destination: str, container: str) -> int:
+    """Copy a file or folder of a run here, or from here to a run.
 
-    PATH is relative to the run's own folder (`globals.run_artifacts_path`): `RUN:outputs`. In a
-    cluster the run must be running, and its image must have `tar`.
+    One of SOURCE and DESTINATION is RUN:PATH. PATH is relative to the run's own folder
+    (`globals.run_artifacts_path`): `train:outputs`. A DESTINATION that is a folder gets the copy
+    under its own name. In a cluster the run must be running, and its image must have `tar`.
     """
-    run, sign, path = source.partition(":")
-    if not sign or not run:
-        raise CliError(f"{source!r}: expected RUN:PATH", hint="opstrand cp train:outputs .")
-    if not destination.is_dir():
-        raise CliError(f"{destination} is no folder: expected one that exists")
+    there, here = _parse(source), _parse(destination)
+    if there is not None and here is not None:
+        raise CliError(
+            f"{source!r} and {destination!r}: expected one of this machine",
+            hint=f"A path of this machine that has a colon begins with ./: ./{destination}",
+        )
+    if there is not None:
+        _copy_from(target, there, Path(destination), container)
+    elif here is not None:
+        _copy_to(target, _find_source(source), here, container)
+    else:
+        raise CliError(
+            f"{source!r} and {destination!r}: expected one that is RUN:PATH",
+            hint="opstrand cp train:outputs .",
+        )
+    say(f"copied {source} to {destination}")
+    return ExitCode.SUCCEEDED
+
+
+def _parse(text: str) -> RunPath | None:
+    """Return a run's path for RUN:PATH; None for a path of this machine."""
+    run, sign, path = text.partition(":")
+    return RunPath(run, path) if run and sign and not text.startswith(_HERE) else None
+
+
+def _find_source(text: str) -> Path:
+    path = Path(text)
+    if not path.exists():
+        raise CliError(f"there is no file {text!r} here", code=ExitCode.NOT_FOUND)
+    return path.resolve()
+
+
+def _copy_from(target: Target, there: RunPath, destination: Path, container: str) -> None:
+    if not (destination.is_dir() or destination.parent.is_dir()):
+        raise CliError(f"{destination.parent} is no folder: expected one that exists")
     if target.is_local:
-        return _copy_here(target, run, path or ".", destination)
-    return execute(_copy(target, run, path or ".", destination, container_name(container)))
+        folder, name = _folder_here(target, there.run)
+        found = _locate(folder, there, name)
+        _copy_here(found, destination, name if found == folder else found.name)
+    else:
+        from opstrand.cli.cluster.copying import download
+
+        execute(download(target, there.run, there.path, destination, container_name(container)))
 
 
-def _copy_here(target: Target, run: str, path: str, destination: Path) -> int:
+def _copy_to(target: Target, source: Path, there: RunPath, container: str) -> None:
+    if target.is_local:
+        folder, name = _folder_here(target, there.run)
+        destination = (folder / there.path).resolve()
+        if not destination.is_relative_to(folder):
+            raise _outside(name, there.path)
+        if not (destination.is_dir() or destination.parent.is_dir()):
+            raise _missing(name, there.path, folder)
+        _copy_here(source, destination, source.name)
+    else:
+        from opstrand.cli.cluster.copying import upload
+
+        execute(upload(target, source, there.run, there.path, container_name(container)))
+
+
+def _folder_here(target: Target, run: str) -> tuple[Path, str]:
+    """Return the folder of a local run, and the run's name."""
     from opstrand.cli.local_runs import find_record
     from opstrand.core.names import run_uuid
     from opstrand.local.records import Records
 
-    body = find_record(run, target.project)
-    metadata = body["metadata"]
+    metadata = find_record(run, target.project)["metadata"]
     folder = Records().store_of(metadata["namespace"]) / run_uuid(metadata["uid"])
-    found = (folder / path).resolve()
-    if not found.is_relative_to(folder.resolve()) or not found.exists():
-        there = ", ".join(sorted(one.name for one in folder.glob("*"))) or "nothing"
-        raise CliError(
-            f"{metadata['name']} has no file {path!r} (it has: {there})", code=ExitCode.NOT_FOUND
-        )
-    if found == folder.resolve():
-        shutil.copytree(found, destination / metadata["name"], dirs_exist_ok=True)
-    elif found.is_dir():
-        shutil.copytree(found, destination / found.name, dirs_exist_ok=True)
+    return folder.resolve(), metadata["name"]
+
+
+def _locate(folder: Path, there: RunPath, name: str) -> Path:
+    found = (folder / there.path).resolve()
+    if not found.is_relative_to(folder):
+        raise _outside(name, there.path)
+    if not found.exists():
+        raise _missing(name, there.path, folder)
+    return found
+
+
+def _outside(name: str, path: str) -> CliError:
+    return CliError(
+        f"{path!r} is outside of the folder of {name}: expected a path relative to it",
+        code=ExitCode.NOT_FOUND,
+    )
+
+
+def _missing(name: str, path: str, folder: Path) -> CliError:
+    there = ", ".join(sorted(one.name for one in folder.glob("*"))) or "nothing"
+    return CliError(f"{name} has no file {path!r} (it has: {there})", code=ExitCode.NOT_FOUND)
+
+
+def _copy_here(source: Path, destination: Path, name: str) -> None:
+    """Copy within this machine: into a folder under `name`, else to this name."""
+    wanted = destination / name if destination.is_dir() else destination
+    if source.is_dir() and wanted.is_file():
+        raise CliError(f"{wanted} is a file, and {name} a folder")
+    if source.is_dir():
+        shutil.copytree(source, wanted, symlinks=True, dirs_exist_ok=True)
     else:
-        shutil.copy2(found, destination)
-    say(f"copied {metadata['name']}:{path} to {destination}")
-    return ExitCode.SUCCEEDED
-
-
-async def _copy(target: Target, run: str, path: str, destination: Path, container: str) -> int:
-    from opstrand.cli.cluster.connection import open_cluster
-    from opstrand.cli.commands.exec import find_running_pod
-    from opstrand.core.identity import CONTEXT_ROOT
-    from opstrand.core.names import run_uuid
-    from opstrand.kube.exec import execute as execute_in_pod
-
-    async with open_cluster(target) as cluster:
-        async with cluster.waiting():
-            body = await cluster.find(run)
-        pod, name = find_running_pod(body), body["metadata"]["name"]
-        folder = f"{CONTEXT_ROOT}/artifacts/{run_uuid(body['metadata']['uid'])}"
-        errors: list[bytes] = []
-        with tempfile.TemporaryFile() as archive:
-            code = await execute_in_pod(
-                cluster.api,
-                cluster.project,
-                pod,
-                ("tar", "cf", "-", "-C", folder, "--", path),
-                container=container,
-                on_output=archive.write,  # type: ignore[arg-type]
-                on_error=errors.append,
-            )
-            if code:
-                words = b"".join(errors).decode(errors="replace").strip()
-                raise CliError(
-                    f"{name}: {path!r} cannot be copied: {words or f'tar ended with {code}'}",
-                    code=ExitCode.NOT_FOUND,
-                )
-            archive.seek(0)
-            _unpack(archive, destination)
-    say(f"copied {name}:{path} to {destination}")
-    return ExitCode.SUCCEEDED
-
-
-def _unpack(archive: IO[bytes], destination: Path) -> None:
-    """Unpack what a Pod sent: nothing may land outside of the folder, and no device is made."""
-    with tarfile.open(fileobj=archive) as packed:
-        try:
-            packed.extractall(destination, filter="data")
-        except tarfile.TarError as error:
-            raise CliError(f"what the run sent cannot be unpacked: {error}") from None
+        shutil.copy2(source, wanted)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from opstrand.cli.command import command, execute
-from opstrand.cli.errors import CliError, ExitCode
+from opstrand.cli.errors import CliError
 from opstrand.cli.options import Target, container_option, local_or_cluster_options
 from opstrand.core.names import container_name
 
@@ -66,20 +66,14 @@ async def _execute(
     has_terminal: bool,
 ) -> int:
     from opstrand.cli.cluster.connection import open_cluster
+    from opstrand.cli.cluster.container import find_container
     from opstrand.cli.cluster.terminal import iter_input, iter_sizes, raw_terminal
-    from opstrand.kube.exec import execute as execute_in_pod
 
     async with open_cluster(target) as cluster:
-        async with cluster.waiting():
-            body = await cluster.find(run)
-        pod = find_running_pod(body)
+        found = await find_container(cluster, target, run, container)
         with raw_terminal(is_wanted=has_terminal):
-            return await execute_in_pod(
-                cluster.api,
-                cluster.project,
-                pod,
+            return await found.execute(
                 words,
-                container=container,
                 stdin=iter_input() if has_stdin else None,
                 sizes=iter_sizes() if has_terminal else None,
                 on_output=lambda data: _write(sys.stdout, data),
@@ -91,22 +85,3 @@ def _write(stream: Any, data: bytes) -> None:
     """Write what the command wrote as it is: an editor draws by escapes."""
     stream.buffer.write(data)
     stream.buffer.flush()
-
-
-def find_running_pod(body: Any) -> str:
-    """Return the Pod of a run. Raises CliError if it has none, or has ended."""
-    from opstrand.core.phase import parse_phase
-    from opstrand.core.recorded import read_status
-
-    name, status = body["metadata"]["name"], read_status(body)
-    phase = parse_phase(status)
-    pod = str((status.get("pod") or {}).get("name") or "")
-    if phase.is_final:
-        raise CliError(
-            f"{name} has ended ({phase.value}), and its containers with it",
-            hint="opstrand restart RUN makes a new run of it.".replace("RUN", name),
-            code=ExitCode.STOPPED,
-        )
-    if not pod:
-        raise CliError(f"{name} has no Pod yet ({phase.value})", code=ExitCode.NOT_FOUND)
-    return pod
