@@ -14,9 +14,8 @@ stamp = .installed-$(shell { pwd; cat $(1) 2>/dev/null; } | cksum | cut -d' ' -f
 DEV_STAMP = .venv/$(call stamp,requirements-dev.txt pyproject.toml)
 PUBLISHED_STAMP = $(PUBLISHED)/$(call stamp,$(PUBLISHED_LOCK))
 PYTEST := $(BIN)/pytest -q
-# Two processes share the tests. The quick profile draws a quarter of the examples of property
-# tests; `make test` and CI draw all of them.
-FAST := -n 2 --dist worksteal $(if $(filter true,$(CI)),,--hypothesis-profile=quick)
+# The quick profile draws a quarter of the examples of property tests; `make test` and CI draw all.
+FAST := $(if $(filter true,$(CI)),,PYTEST_ADDOPTS=--hypothesis-profile=quick)
 # Without bytecode, each process of the tests compiles the whole package again, and pytest compiles
 # every test file.
 unexport PYTHONDONTWRITEBYTECODE
@@ -78,7 +77,7 @@ lock: install ## resolve requirements.txt and requirements-dev.txt to the newest
 
 .PHONY: test test-fast test-local test-integration test-e2e
 test-fast: install ## unit and golden: half a minute
-	@$(PYTEST) $(FAST) tests/unit tests/golden
+	@$(FAST) $(BIN)/python tests/run.py unit
 test-local: install published ## the command line, runs without a cluster, the published client, how work grows
 	@$(PYTEST) tests/cli tests/local tests/conformance_client tests/growth
 test-integration: install published ## a real API server and etcd, the real operator

@@ -8,7 +8,6 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -32,31 +31,74 @@ def test_what_is_left_out_is_said_and_fails_in_ci(
     )
     assert run.main() == code
     assert capsys.readouterr().out.splitlines() == [
-        "left out: command line, local, published client, growth (needs the published package: "
-        "make published)",
         "left out: e2e (needs a cluster: make cluster)",
+        "left out: command line (needs the published package: make published)",
+        "left out: local, published client, growth (needs the published package: make published)",
     ]
 
 
-def test_a_tier_that_runs_beside_another_is_shown_whole_after_it_and_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def _write_tests(folder: Path, **bodies: str) -> list[run.Tier]:
+    """Write a test of each body, and return the tiers: one for each, which has its name."""
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
+    for name, body in bodies.items():
+        (folder / f"test_{name}.py").write_text(
+            f"import pathlib, pytest, time\nroot = pathlib.Path({str(folder)!r})\n{body}\n"
+        )
+    return [run.Tier(name, (str(folder / f"test_{name}.py"),), "published") for name in bodies]
+
+
+_OUTLIVE = """
+import os
+def is_there(process):
+    try:
+        return os.kill(process, 0) is None
+    except ProcessLookupError:
+        return False
+def test_slow():
+    deadline = time.monotonic() + 60
+    while not (root / "process").exists() or is_there(int((root / "process").read_text())):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert 0, "its words"
+"""
+
+
+def test_what_a_tier_printed_is_shown_whole_when_it_ends_and_a_failure_counts(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for name, body in {"beside": "time.sleep(0.5); assert 0, 'its words'", "live": "pass"}.items():
-        (tmp_path / f"test_{name}.py").write_text(f"import time\ndef test_{name}(): {body}\n")
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    tiers = [
-        run.Tier("slow", (str(tmp_path / "test_beside.py"),), is_beside=True),
-        run.Tier("quick", (str(tmp_path / "test_live.py"),)),
-    ]
-    assert run._run(tiers) == 1
+    quick = (
+        "import os\ndef test_quick():\n    (root / 'new').write_text(str(os.getpid()))\n"
+        "    (root / 'new').rename(root / 'process')\n"
+    )
+    assert run._run(_write_tests(tmp_path, slow=_OUTLIVE, quick=quick)) == 1
     out = capfd.readouterr().out
     assert (
-        out.index("== quick")
+        out.index("== quick (")
         < out.index("1 passed")
-        < out.index("== slow")
+        < out.index("== slow (")
         < out.index("its words")
         < out.index("1 failed")
     )
+
+
+def test_it_is_shown_how_long_a_tier_took_and_computed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run._run(_write_tests(tmp_path, quick="def test_quick(): pass")) == 0
+    taken = re.search(r"^== quick \((\d+) s, CPU (\d+) s\)$", capfd.readouterr().out, re.M)
+    assert taken
+    assert int(taken[2]) <= int(taken[1]) + 1
+
+
+def test_only_the_tiers_that_are_named_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    passes = "def test_one(): pass"
+    monkeypatch.setattr(run, "TIERS", _write_tests(tmp_path, unit_a=passes, unit_b=passes, e2e=""))
+    monkeypatch.setattr(run, "_missing", lambda need: None)
+    assert run.main("unit") == 0
+    shown = re.findall(r"^== (\w+)", capfd.readouterr().out, re.M)
+    assert sorted(shown) == ["unit_a", "unit_b", "what"]
 
 
 _LIST = """
@@ -83,11 +125,13 @@ def _list_tests() -> dict[str, set[str]]:
 
 def _is_selected(tier: run.Tier, name: str, marks: set[str]) -> bool:
     is_marked = {"": True, "alone": "alone" in marks, "not alone": "alone" not in marks}[tier.marks]
-    return is_marked and any(name.startswith(f"{folder}/") for folder in tier.folders)
+    is_without = any(name.startswith(f"{folder}/") for folder in tier.without)
+    is_in = any(name.startswith(f"{folder}/") for folder in tier.folders)
+    return is_marked and is_in and not is_without
 
 
 def test_every_test_is_selected_by_one_tier_once() -> None:
-    tests, tiers = _list_tests(), run.arrange(run.TIERS)
+    tests, tiers = _list_tests(), [tier for group in run.arrange(run.TIERS) for tier in group]
     by = {
         name: [tier.name for tier in tiers if _is_selected(tier, name, marks)]
         for name, marks in tests.items()
@@ -133,12 +177,7 @@ def _bounds_time(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 def test_what_bounds_a_measured_time_runs_alone() -> None:
     """On a machine that is busy with other tests, a second of work takes many."""
-    accompanied = [
-        folder
-        for tier in run.arrange(run.TIERS)
-        if tier.marks == "alone"
-        for folder in tier.folders
-    ]
+    accompanied = [folder for tier in run.arrange(run.TIERS)[1] for folder in tier.folders]
     files = [
         file
         for folder in accompanied
@@ -161,41 +200,21 @@ def test_a_measured_time_that_is_bounded_is_found() -> None:
     assert _find_unmarked(f"pytestmark = [pytest.mark.alone]\ndef test_a{body}") == []
 
 
-def _names(tiers: Sequence[run.Tier]) -> list[tuple[str, str, bool]]:
-    return [(tier.name, tier.marks, tier.is_beside) for tier in run.arrange(tiers)]
+def test_what_compares_times_is_selected_from_the_tiers_that_need_something() -> None:
+    small, large = run.Tier("a", ("a",)), run.Tier("b", ("b", "c"), "cluster")
+    together = [run.Tier("a", ("a",)), run.Tier("b", ("b", "c"), "cluster", marks="not alone")]
+    apart = [run.Tier("what compares times, alone", ("b", "c"), marks="alone")]
+    assert run.arrange([small, large]) == [together, apart]
+    assert run.arrange([small]) == [[small]]
+    assert run.arrange([]) == []
 
 
-def test_what_compares_times_runs_when_all_that_ran_beside_has_ended() -> None:
-    beside, waits = run.Tier("a", ("a",), is_beside=True), run.Tier("b", ("b",))
-    apart = ("what compares times, alone", "alone", False)
-    assert _names([waits]) == [("b", "", False)]
-    assert _names([beside, waits, waits]) == [
-        ("a", "not alone", True),
-        ("b", "not alone", False),
-        apart,
-        ("b", "", False),
-    ]
-    assert _names([beside]) == [("a", "not alone", False), apart]
-
-
-def test_what_compares_times_starts_after_the_end_of_what_runs_beside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_what_compares_times_starts_after_the_end_of_all_others(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
-    ended = tmp_path / "ended"
-    (tmp_path / "test_beside.py").write_text(
-        "import time, pathlib\ndef test_beside(): time.sleep(1); "
-        f"pathlib.Path({str(ended)!r}).touch()\n"
-    )
-    (tmp_path / "test_live.py").write_text(
-        "import pathlib, pytest\n"
-        f"@pytest.mark.alone\ndef test_alone(): assert pathlib.Path({str(ended)!r}).exists()\n"
-        "def test_live(): pass\n"
-    )
-    tiers = [
-        run.Tier("a", (str(tmp_path / "test_beside.py"),), is_beside=True),
-        run.Tier("b", (str(tmp_path / "test_live.py"),)),
-    ]
+    slow = "def test_slow(): time.sleep(1); (root / 'ended').touch()"
+    alone = "@pytest.mark.alone\ndef test_alone(): assert (root / 'ended').exists()"
+    tiers = _write_tests(tmp_path, slow=slow, quick=f"{alone}\ndef test_quick(): pass")
     assert run._run(tiers) == 0
     assert capfd.readouterr().out.count("1 passed") == 3
 
