@@ -14,7 +14,12 @@ Record = tuple[Any, ...]
 
 
 class Database(Protocol):
-    """A database with the newest schema. Every method raises PlatformError if it does not work."""
+    """A database with the newest schema. Every method raises PlatformError if it does not work.
+
+    `binary` is its name of the type of bytes.
+    """
+
+    binary: str
 
     async def read(self, sql: str, values: Values = ()) -> list[Record]:
         """All records of one query."""

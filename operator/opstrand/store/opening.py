@@ -27,6 +27,11 @@ async def open_store(url: str) -> RunStore:
     scheme = url.partition(":")[0]
     if scheme == "sqlite":
         return RunStore(await asyncio.to_thread(open_sqlite, _read_path(url)))
+    if scheme in ("postgresql", "postgres"):
+        # Imported here: an API with SQLite does not need it.
+        from opstrand.store.postgres import PostgresDatabase
+
+        return RunStore(PostgresDatabase(url))
     raise SpecError("InvalidSpec", f"{_EXPECTED}; found {scheme}:", "OPSTRAND_STORE_URL")
 
 

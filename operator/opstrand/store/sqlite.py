@@ -35,6 +35,8 @@ _Job = tuple[Sequence[Statement], "Future[None]"]
 class SqliteDatabase:
     """One file. Made by `open_sqlite`."""
 
+    binary = "BLOB"
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -175,7 +177,7 @@ def _apply(connection: sqlite3.Connection, step: Migration) -> None:
         # Another process may have done it since.
         if read_version(connection) >= step.number:
             return
-        for sql in step.render(text="TEXT", binary="BLOB"):
+        for sql in step.render(text="TEXT", binary=SqliteDatabase.binary):
             connection.execute(sql)
         connection.execute("INSERT INTO schema_version (version) VALUES (?)", (step.number,))
 

@@ -28,11 +28,14 @@ WHERE runs.removed_at IS NULL AND (excluded.version > runs.version OR
 # Written only where the row above is this one: another process may have stored a newer one.
 _IS_OURS = "FROM runs WHERE uid = ? AND version = ? AND removed_at IS NULL"
 _BODY = f"""
-INSERT INTO bodies (uid, body) SELECT uid, ? {_IS_OURS}
+INSERT INTO bodies (uid, body) SELECT uid, CAST(? AS {{binary}}) {_IS_OURS}
 ON CONFLICT (uid) DO UPDATE SET body = excluded.body
 """
-_VALUE = f"INSERT INTO run_values (uid, field, number, text) SELECT uid, ?, ?, ? {_IS_OURS}"
-_UPSTREAM = f"INSERT INTO upstreams (uid, upstream) SELECT uid, ? {_IS_OURS}"
+_VALUE = (
+    "INSERT INTO run_values (uid, field, number, text) SELECT uid, CAST(? AS TEXT), "
+    f"CAST(? AS DOUBLE PRECISION), CAST(? AS TEXT) {_IS_OURS}"
+)
+_UPSTREAM = f"INSERT INTO upstreams (uid, upstream) SELECT uid, CAST(? AS TEXT) {_IS_OURS}"
 _STORED = "SELECT runs.uid, bodies.body, runs.deleted_at FROM runs JOIN bodies USING (uid) WHERE "
 _DETAILS = ("bodies", "run_values", "upstreams")
 
@@ -48,7 +51,8 @@ class RunStore:
 
     async def write(self, rows: Sequence[Row]) -> None:
         """Store rows, all or none; older versions than the stored ones change nothing."""
-        await self._database.write([one for row in rows for one in _statements(row)])
+        body = _BODY.format(binary=self._database.binary)
+        await self._database.write([one for row in rows for one in _statements(row, body)])
 
     async def known(self, uids: Sequence[str]) -> Mapping[str, Known]:
         """What the store has of these runs; a removed run counts as deleted, in any version."""
@@ -129,11 +133,11 @@ class RunStore:
         return [Stored(uid, bytes(body), deleted is not None) for uid, body, deleted in found]
 
 
-def _statements(row: Row) -> list[Statement]:
+def _statements(row: Row, body: str) -> list[Statement]:
     ours = (row.uid, row.version)
     return [
         (_UPSERT, tuple(getattr(row, name) for name in _COLUMNS)),
-        (_BODY, (row.body, *ours)),
+        (body, (row.body, *ours)),
         *(
             (f"DELETE FROM {table} WHERE uid = (SELECT uid {_IS_OURS})", ours)
             for table in _DETAILS[1:]

@@ -5,16 +5,16 @@ query that the store decides.
 from __future__ import annotations
 
 import asyncio
-import tempfile
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.stores import NAMESPACE_UID, final_body
+from tests.support.postgres import PostgresServer
+from tests.support.stores import final_body
 
 from opstrand.api.published.listing import Searched
 from opstrand.core.names import RESTART_OF
@@ -109,17 +109,39 @@ def bodies(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 class OneNamespace:
+    def __init__(self, uid: str) -> None:
+        self._uid = uid
+
     async def get(self, *_: Any) -> dict[str, Any]:
-        return {"metadata": {"uid": NAMESPACE_UID}}
+        return {"metadata": {"uid": self._uid}}
+
+
+#: Each example has a namespace of its own in the one database.
+_examples = itertools.count()
+
+
+def in_example(body: dict[str, Any], namespace: str) -> dict[str, Any]:
+    uid = f"{namespace}-{body['metadata']['uid']}"
+    return {**body, "metadata": {**body["metadata"], "uid": uid}}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"], scope="module")
+def store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path_factory.mktemp('store') / 'runs.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
 
 
 @asynccontextmanager
-async def archive_of(made: list[dict[str, Any]], folder: str) -> AsyncIterator[Archive]:
-    store = await open_store(f"sqlite://{Path(folder) / 'runs.db'}")
+async def archive_of(
+    made: list[dict[str, Any]], url: str, namespace: str
+) -> AsyncIterator[Archive]:
+    store = await open_store(url)
     try:
-        rows = [make_row(one, deleted_at=1.0, namespace_uid=NAMESPACE_UID) for one in made]
+        rows = [make_row(one, deleted_at=1.0, namespace_uid=namespace) for one in made]
         await store.write(rows)
-        yield Archive(store, Namespaces(OneNamespace()))
+        yield Archive(store, Namespaces(OneNamespace(namespace)))
     finally:
         await store.close()
 
@@ -143,19 +165,21 @@ def attempt(search: Search, made: list[dict[str, Any]]) -> list[str] | None:
 @given(bodies(), QUERIES, SORTS)
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_store_selects_what_the_query_on_bodies_selects(
-    made: list[dict[str, Any]], query: str, sort: str | None
+    store_url: str, made: list[dict[str, Any]], query: str, sort: str | None
 ) -> None:
+    namespace = f"namespace-{next(_examples)}"
+    made = [in_example(one, namespace) for one in made]
+
     async def compare() -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            async with archive_of(made, folder) as archive:
-                search = find(query, sort)
-                if (expected := attempt(search, made)) is None:
-                    with pytest.raises(SpecError):
-                        await archive.search("n", search)
-                    return
-                found = await archive.search("n", search)
-                assert found.count == len(expected)
-                assert uids(found.runs) == expected
+        async with archive_of(made, store_url, namespace) as archive:
+            search = find(query, sort)
+            if (expected := attempt(search, made)) is None:
+                with pytest.raises(SpecError):
+                    await archive.search("n", search)
+                return
+            found = await archive.search("n", search)
+            assert found.count == len(expected)
+            assert uids(found.runs) == expected
 
     asyncio.run(compare())
 
