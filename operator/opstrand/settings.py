@@ -124,6 +124,13 @@ class Settings:
     #: Where the API keeps the runs whose Operations are deleted: `sqlite:///PATH` for a file on a
     #: volume of the API, or `postgresql://USER:PASSWORD@HOST/DATABASE`. Empty: nowhere.
     store_url: str = ""
+    #: When the API deletes Operations that are over and in its store (0: never): seconds after the
+    #: end, and above this many that are over, in a namespace and in all. `retain_applied`: keep
+    #: runs that neither the command line nor the API made (1).
+    retain_seconds: int = 0
+    retain_per_namespace: int = 0
+    retain_in_total: int = 0
+    retain_applied: int = 1
     #: The port on which the API listens.
     api_listen_port: int = 8000
     #: The port on which the API serves the API server's aggregation layer, and the Secret in the

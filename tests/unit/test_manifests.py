@@ -219,6 +219,35 @@ def test_the_component_for_the_aggregation_layer_opens_one_port(tmp_path: Path) 
     )
 
 
+def store_of(made: Made) -> dict[str, Any]:
+    """Return the variable that says where runs are stored; empty if nothing says so."""
+    env = {one["name"]: one for one in container_of(made, NAMES[0])["env"]}
+    return env.get("OPSTRAND_STORE_URL", {})
+
+
+def test_runs_are_stored_on_the_volume_of_the_one_replica(tmp_path: Path) -> None:
+    made = build(tmp_path)
+    spec = made["Deployment", NAMES[0]]["spec"]
+    assert (spec["replicas"], spec["strategy"]["rollingUpdate"]["maxSurge"]) == (1, 0)
+    (mount,) = [
+        one for one in container_of(made, NAMES[0])["volumeMounts"] if one["name"] == "data"
+    ]
+    assert store_of(made)["value"].startswith(f"sqlite://{mount['mountPath']}/")
+
+
+def test_without_a_volume_there_is_no_store(tmp_path: Path) -> None:
+    assert store_of(build(tmp_path, "without-data")) == {}
+
+
+def test_with_postgresql_there_are_two_replicas_that_share_no_volume(tmp_path: Path) -> None:
+    made = build(tmp_path, "postgresql")
+    spec = made["Deployment", NAMES[0]]["spec"]
+    assert (spec["replicas"], spec["strategy"]["rollingUpdate"]["maxSurge"]) == (2, 1)
+    secret = {"name": "opstrand-store", "key": "url"}
+    assert store_of(made)["valueFrom"] == {"secretKeyRef": secret}
+    assert not [key for key in made if key[0] == "PersistentVolumeClaim"]
+
+
 def test_what_is_offered_for_a_namespace_of_runs_lets_them_reach_the_api() -> None:
     (policy,) = [one for one in load("policies") if one["kind"] == "NetworkPolicy"]
     targets = [

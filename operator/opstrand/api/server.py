@@ -31,12 +31,14 @@ from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.client import KubeApi
 from opstrand.kube.session import open_session
 from opstrand.logs import configure_logging
+from opstrand.runs import retention
 from opstrand.runs.archive import Archive
 from opstrand.runs.archiver import Archiver
 from opstrand.runs.authorship import Impersonation
 from opstrand.runs.keeper import KeptRuns
 from opstrand.runs.live import ClusterRuns
 from opstrand.runs.namespaces import Namespaces
+from opstrand.runs.retention import Retention
 from opstrand.settings import Settings
 from opstrand.store.opening import open_store
 from opstrand.workers.pool import open_pool
@@ -135,7 +137,21 @@ async def open_runs(
     store = await open_store(settings.store_url)
     standing.push_async_callback(store.close)
     namespaces = Namespaces(cluster)
-    return KeptRuns(live, Archive(store, namespaces), Archiver(store, namespaces, cluster))
+    return KeptRuns(
+        live,
+        Archive(store, namespaces),
+        Archiver(store, namespaces, cluster),
+        Retention(retention_limits(settings), live, store, cluster),
+    )
+
+
+def retention_limits(settings: Settings) -> retention.Limits:
+    return retention.Limits(
+        seconds=settings.retain_seconds,
+        per_namespace=settings.retain_per_namespace,
+        in_total=settings.retain_in_total,
+        is_applied_kept=bool(settings.retain_applied),
+    )
 
 
 async def _wait_for_end(stop: asyncio.Event, watching: asyncio.Task[None]) -> None:

@@ -184,14 +184,20 @@ class KubeApi:
         )
 
     async def delete(
-        self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        version: str | None = None,
     ) -> None:
-        body = {"preconditions": {"uid": uid}} if uid else {}
+        conditions = {"uid": uid, "resourceVersion": version}
         try:
             await self._json(
                 "DELETE",
                 resource.path(namespace, name),
-                body=body,
+                body={"preconditions": {key: one for key, one in conditions.items() if one}},
                 what=_what("delete", resource, namespace, name),
             )
         except NotFound:

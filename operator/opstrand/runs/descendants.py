@@ -20,7 +20,7 @@ from opstrand.types import Body
 #: The indexes that lead from a pipeline to a run: of the operation in its file, or in its matrix.
 Place = tuple[int, ...]
 #: Pipelines below a pipeline, at most; a longer chain of owners is not ours.
-_MOST_LEVELS = 16
+MOST_LEVELS = 16
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def _walk(
     pipeline: Body, made: Mapping[str, list[Listed]], place: Place, name: str
 ) -> Iterator[Descendant]:
     children = made.get(str(pipeline["metadata"]["uid"]), ())
-    if not children or len(place) >= _MOST_LEVELS:
+    if not children or len(place) >= MOST_LEVELS:
         return
     keys = _read_keys(unpack(pipeline))
     indexes = _index_names(pipeline["metadata"]["name"], pipeline["metadata"]["uid"], keys)

@@ -64,6 +64,10 @@ class Index:
             if key[0] == project
         ]
 
+    def heads(self) -> Sequence[Body]:
+        """The runs of all projects, none of them unpacked."""
+        return list(self._bodies.values())
+
     def put_newest(self, body: Body) -> Body:
         """Store the body as `put` does; returns the newest body of this object."""
         if self.put(body):

@@ -30,6 +30,7 @@ from opstrand.runs.protocols import (
     RunNotFound,
     Search,
 )
+from opstrand.runs.retention import Retention
 from opstrand.runs.searching import select, sort
 from opstrand.runs.status_edits import Edit
 from opstrand.types import Body
@@ -43,8 +44,15 @@ _MOST = 500
 class KeptRuns:
     """`Runs` over a cluster and the store. `keep_watching()` must run beside it."""
 
-    def __init__(self, live: ClusterRuns, archive: Archive, archiver: Archiver) -> None:
+    def __init__(
+        self,
+        live: ClusterRuns,
+        archive: Archive,
+        archiver: Archiver,
+        retention: Retention | None = None,
+    ) -> None:
         self._live, self._archive, self._archiver = live, archive, archiver
+        self._retention = retention
         live.observe(archiver)
 
     async def keep_watching(self) -> None:
@@ -53,6 +61,8 @@ class KeptRuns:
             tasks.create_task(self._live.keep_watching())
             tasks.create_task(self._archiver.run())
             tasks.create_task(self._find_missed())
+            if self._retention is not None:
+                tasks.create_task(self._retention.run())
 
     async def _find_missed(self) -> None:
         await self._live.wait_until_ready()

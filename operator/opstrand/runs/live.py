@@ -96,6 +96,10 @@ class ClusterRuns:
         """Call `observer` with every change from now on. Before `keep_watching`, it sees all."""
         self._index.observer = observer
 
+    def heads(self) -> Sequence[Body]:
+        """Every run of the cluster, the large ones packed."""
+        return self._index.heads()
+
     def peek(self, project: str, uuid: str) -> Body | None:
         """The run as it is cached. None does not mean that there is none."""
         return self._index.find(project, uuid)
