@@ -7,6 +7,7 @@ Pods.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ from opstrand.api.app import create_app
 from opstrand.api.auth.tokens import ClusterAuth
 from opstrand.api.connections import ConnectionLimits, Runner
 from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import AlreadyExists
 from opstrand.kube.resources import API_SERVICES, NAMESPACES, Resource
 from opstrand.kube.session import open_session
 from opstrand.runs.protocols import Runs
@@ -83,7 +85,8 @@ async def _create(kube: KubeApi, manifest: dict[str, Any]) -> None:
     namespace = manifest["metadata"].get("namespace")
     plural = kind.lower() + "s"
     resource = Resource(group, version, plural, kind, namespaced=namespace is not None)
-    await kube.create(resource, namespace, manifest)
+    with contextlib.suppress(AlreadyExists):
+        await kube.create(resource, namespace, manifest)
 
 
 @asynccontextmanager

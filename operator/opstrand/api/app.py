@@ -138,7 +138,7 @@ def create_aggregated_app(beside: web.Application, front_proxy: FrontProxy) -> w
         return await handler(request)
 
     app = web.Application(middlewares=[answer_errors, identify_by_proxy])
-    app[RUNS], app[AUTH] = beside[RUNS], beside[AUTH]
+    app[RUNS], app[AUTH], app[OWNER] = beside[RUNS], beside[AUTH], beside[OWNER]
     app[HELD], app[LIMITS] = beside[HELD], beside[LIMITS]
     for routes in (endpoints, discovery):
         app.add_routes(routes.ROUTES)

@@ -66,14 +66,16 @@ async def for_all(
     return worst
 
 
-async def find_all(runs: Runs, names: Sequence[str]) -> tuple[list[tuple[str, Manifest]], int]:
+async def find_all(
+    runs: Runs, names: Sequence[str], *, with_gone: bool = False
+) -> tuple[list[tuple[str, Manifest]], int]:
     """Return each name with the run that it names, and the worst exit code of those without one."""
     found: list[tuple[str, Manifest]] = []
     worst: int = ExitCode.SUCCEEDED
     for name in dict.fromkeys(names):
         try:
             async with runs.waiting():
-                found.append((name, await runs.find(name)))
+                found.append((name, await runs.find(name, with_gone=with_gone)))
         except (CliError, PlatformError) as error:
             worst = max(worst, show_explanation(explain(error)))
     return found, worst

@@ -58,6 +58,7 @@ class Listing:
     only_names: bool
     pipeline: str | None
     all_children: bool
+    with_gone: bool
 
     def arrange(self, runs: Sequence[Any]) -> list[Any]:
         """Return the runs that are meant, in their order."""
@@ -112,12 +113,21 @@ def listing_options(function: Function) -> Function:
         quiet: bool,
         pipeline: str | None,
         all_children: bool,
+        with_gone: bool,
         **rest: Any,
     ) -> Any:
         if pipeline and every_project:
             raise CliError("--pipeline is one run of a project: leave out --all-namespaces")
         listing = Listing(
-            wanted, every_project, limit, sort, not no_headers, quiet, pipeline, all_children
+            wanted,
+            every_project,
+            limit,
+            sort,
+            not no_headers,
+            quiet,
+            pipeline,
+            all_children,
+            with_gone,
         )
         _parse_sort(sort)
         return function(listing=listing, **rest)
@@ -133,10 +143,15 @@ _OPTIONS = (
         "-A",
         "--all-namespaces",
         "-a",
-        "--all",
         "every_project",
         is_flag=True,
         help="The runs of all namespaces.",
+    ),
+    click.option(
+        "--all",
+        "with_gone",
+        is_flag=True,
+        help="Also the runs whose Operation is gone, where the API keeps them.",
     ),
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many."),
     click.option(
@@ -171,6 +186,7 @@ async def show_list(target: Target, listing: Listing, output: str) -> int:
             every_project=listing.every_project,
             labels=_select(listing, whole),
             fields=fields,
+            with_gone=listing.with_gone,
         )
     found = listing.arrange(_keep_made(whole, found, listing) if whole else found)
     if text := listing.as_text(found, output):
@@ -181,7 +197,9 @@ async def show_list(target: Target, listing: Listing, output: str) -> int:
 
 
 async def _find_pipeline(runs: Runs, listing: Listing) -> Any:
-    return None if listing.pipeline is None else await runs.find(listing.pipeline)
+    if listing.pipeline is None:
+        return None
+    return await runs.find(listing.pipeline, with_gone=listing.with_gone)
 
 
 def _select(listing: Listing, pipeline: Any) -> str:
@@ -210,6 +228,8 @@ async def watch_list(target: Target, listing: Listing, output: str) -> int:
 
     if output not in _TABLES:
         raise CliError(f"-w shows a table that changes: leave out -o {output}")
+    if listing.with_gone:
+        raise CliError("-w shows what changes, and a run that is gone does not: leave out --all")
 
     async def views(runs: Runs) -> AsyncIterator[list[Any]]:
         whole = await _find_pipeline(runs, listing)

@@ -32,11 +32,19 @@ class Runs(Protocol):
     def waiting(self) -> AbstractAsyncContextManager[Any]:
         """Return the live line that is shown while an answer takes long."""
 
-    async def find(self, run: str) -> Manifest:
-        """Find a run as an argument names it. Raises CliError NOT_FOUND."""
+    async def find(self, run: str, *, with_gone: bool = False) -> Manifest:
+        """Find a run as an argument names it; `with_gone`, also one whose Operation is gone.
+
+        Raises CliError NOT_FOUND.
+        """
 
     async def list_runs(
-        self, *, every_project: bool = False, labels: str = "", fields: str = ""
+        self,
+        *,
+        every_project: bool = False,
+        labels: str = "",
+        fields: str = "",
+        with_gone: bool = False,
     ) -> list[Manifest]:
         """List all runs of the project that have these labels."""
 
@@ -63,11 +71,16 @@ class LocalRuns:
     def waiting(self) -> LiveLine:
         return LiveLine()
 
-    async def find(self, run: str) -> Manifest:
+    async def find(self, run: str, *, with_gone: bool = False) -> Manifest:
         return local_runs.find_record(run, self.project)
 
     async def list_runs(
-        self, *, every_project: bool = False, labels: str = "", fields: str = ""
+        self,
+        *,
+        every_project: bool = False,
+        labels: str = "",
+        fields: str = "",
+        with_gone: bool = False,
     ) -> list[Manifest]:
         check_labels(labels)
         found = local_runs.list_records(None if every_project else self.project)

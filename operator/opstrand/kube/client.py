@@ -17,14 +17,10 @@ import aiohttp
 
 from opstrand.kube.depth import read_json, read_large_json
 from opstrand.kube.errors import (
+    BY_STATUS,
     AlreadyExists,
     ApiError,
-    Conflict,
-    Expired,
-    Forbidden,
-    Invalid,
     NotFound,
-    Unauthorized,
     Unreachable,
 )
 from opstrand.kube.failures import describe_failure
@@ -208,7 +204,13 @@ class KubeApi:
         return self.read_log_lines(namespace, pod, **{**query, "follow": True})
 
     async def read_log_lines(
-        self, namespace: str, pod: str, *, longest: int | None = None, **query: Any
+        self,
+        namespace: str,
+        name: str,
+        *,
+        resource: Resource = PODS,
+        longest: int | None = None,
+        **query: Any,
     ) -> AsyncGenerator[bytes, None]:
         """The lines of the log byte for byte, each with its newline. Without `follow`, only those
         that exist now.
@@ -216,9 +218,13 @@ class KubeApi:
         A line of more than `longest` bytes is cut: a program may write a gigabyte without a
         newline.
         """
-        what = f"{'follow' if query.get('follow') else 'read'} the log of pod {namespace}/{pod}"
+        verb, path = (
+            "follow" if query.get("follow") else "read",
+            resource.path(namespace, name, "log"),
+        )
+        what = f"{verb} the log of {resource.kind.lower()} {namespace}/{name}"
         async with self._request(
-            "GET", PODS.path(namespace, pod, "log"), query=_plain(query), what=what, endless=True
+            "GET", path, query=_plain(query), what=what, endless=True
         ) as answer:
             async for line in read_lines(answer, longest):
                 yield line
@@ -381,20 +387,8 @@ def _refusal(
     status: int, body: Mapping[str, Any], what: str, retry_after: str | None = None
 ) -> ApiError:
     message = f"could not {what}: {body.get('message') or f'HTTP {status}'}"
-    kind: type[ApiError] = _REFUSALS.get(status, ApiError)
+    kind: type[ApiError] = BY_STATUS.get(status, ApiError)
     if status == 409 and body.get("reason") == "AlreadyExists":
         kind = AlreadyExists
     seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
     return kind(message, status=status, body=body, retry_after=seconds)
-
-
-_REFUSALS: dict[int, type[ApiError]] = {
-    400: Invalid,
-    401: Unauthorized,
-    403: Forbidden,
-    404: NotFound,
-    409: Conflict,
-    410: Expired,
-    413: Invalid,
-    422: Invalid,
-}

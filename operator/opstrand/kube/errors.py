@@ -77,3 +77,16 @@ class Untrusted(Unreachable):
 
 class Expired(ApiError):
     """410: the resourceVersion is too old; list again."""
+
+
+#: HTTP status -> the error of a request that was refused with it; ApiError for the others.
+BY_STATUS: dict[int, type[ApiError]] = {
+    400: Invalid,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Expired,
+    413: Invalid,
+    422: Invalid,
+}

@@ -55,6 +55,12 @@ class Archive:
         found = None if namespace is None else await self._store.find(namespace, uuid)
         return None if found is None else ArchivedRun(read_body(found), found.is_deleted)
 
+    async def named(self, project: str, name: str) -> Body | None:
+        """The newest of the deleted runs whose object had this name, or None."""
+        namespace = await self._namespaces.uid(project)
+        found = None if namespace is None else await self._store.named(namespace, name)
+        return None if found is None else read_body(found)
+
     async def find(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
         """Those of these runs that the store has."""
         namespace = await self._namespaces.uid(project)

@@ -31,7 +31,7 @@ from opstrand.runs.protocols import (
     Search,
 )
 from opstrand.runs.retention import Retention
-from opstrand.runs.searching import select, sort
+from opstrand.runs.searching import newest_named, select, sort
 from opstrand.runs.status_edits import Edit
 from opstrand.types import Body
 
@@ -103,6 +103,16 @@ class KeptRuns:
 
     async def list(self, project: str) -> Sequence[Listed]:
         return await self._live.list(project)
+
+    async def named(self, project: str, name: str) -> Body:
+        for here in (await self._live.list(project), self._archiver.list(project).values()):
+            found = newest_named(here, name)
+            if found is not None:
+                return found.whole
+        kept = await self._archive.named(project, name)
+        if kept is None:
+            raise RunNotFound(name)
+        return kept
 
     async def find(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
         live = await self._live.find(project, uuids)

@@ -25,7 +25,7 @@ from opstrand.runs.protocols import (
     RunNotFound,
     Search,
 )
-from opstrand.runs.searching import pick, search_listed
+from opstrand.runs.searching import newest_named, pick, search_listed
 from opstrand.runs.status_edits import Edit, patch_ops
 from opstrand.types import Body, Key
 
@@ -63,6 +63,12 @@ class MemoryRuns:
 
     async def search(self, project: str, search: Search) -> Found:
         return search_listed(await self.list(project), search)
+
+    async def named(self, project: str, name: str) -> Body:
+        found = newest_named(await self.list(project), name)
+        if found is None:
+            raise RunNotFound(name)
+        return found.whole
 
     async def find(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
         return pick(await self.list(project), uuids)

@@ -148,6 +148,12 @@ class Runs(Protocol):
         Raises `ProjectNotFound`, and SpecError for a wrong query.
         """
 
+    async def named(self, project: str, name: str) -> Body:
+        """The run whose object has this name, else the newest whose object had it.
+
+        Raises `ProjectNotFound`.
+        """
+
     async def find(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
         """Those of these runs that there are, in any order. Raises `ProjectNotFound`."""
 

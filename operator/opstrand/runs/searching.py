@@ -34,6 +34,16 @@ def read_field(run: Any, field: str) -> Any:
     return run.read(field)
 
 
+def newest_named(listed: Iterable[Listed], name: str) -> Listed | None:
+    """The newest of these runs whose object has the name; None without one."""
+    named = [one for one in listed if one.head["metadata"]["name"] == name]
+    return max(named, key=_created_at, default=None)
+
+
+def _created_at(one: Listed) -> str:
+    return str(one.head["metadata"].get("creationTimestamp") or "")
+
+
 def pick(listed: Iterable[Listed], uuids: Sequence[str]) -> list[Body]:
     """The whole bodies of these runs."""
     wanted = set(uuids)

@@ -11,7 +11,7 @@ from dataclasses import fields
 
 from opstrand.store.database import Database, Statement, Values
 from opstrand.store.rows import Known, Row, Selection, SortKey, Stored
-from opstrand.store.selecting import order_by, where
+from opstrand.store.selecting import SHOWN, order_by, where
 
 #: Values in one list of SQL: PostgreSQL has at most 32,767, an old SQLite 999.
 _MOST = 500
@@ -92,6 +92,14 @@ class RunStore:
         found = await self._find(
             "runs.namespace_uid = ? AND runs.uuid = ? AND runs.removed_at IS NULL",
             (namespace_uid, uuid),
+        )
+        return found[0] if found else None
+
+    async def named(self, namespace_uid: str, object_name: str) -> Stored | None:
+        """The newest deleted run whose object had this name."""
+        found = await self._find(
+            f"{SHOWN} AND runs.object_name = ? ORDER BY runs.created_at DESC, runs.uid LIMIT 1",
+            (namespace_uid, object_name),
         )
         return found[0] if found else None
 

@@ -35,6 +35,26 @@ async def test_a_run_is_found_as_it_was_written(store: RunStore) -> None:
     assert await names(store, Selection("another")) == []
 
 
+async def test_the_newest_deleted_run_of_a_name_is_found_by_the_name_of_its_object(
+    store: RunStore,
+) -> None:
+    name = {"name": "same"}
+    await store.write(
+        [
+            deleted_row(1, metadata=name, created="2026-01-01T00:00:01Z"),
+            deleted_row(2, metadata=name, created="2026-01-01T00:00:03Z"),
+            deleted_row(3, metadata=name, created="2026-01-01T00:00:02Z"),
+            deleted_row(4, spec={"name": "same"}, created="2026-01-01T00:00:04Z"),
+            make_row(final_body(5, metadata=name), namespace_uid=NAMESPACE_UID),
+        ]
+    )
+    found = await store.named(NAMESPACE_UID, "same")
+    assert found is not None
+    assert found.uid == "uid-2"
+    assert await store.named(NAMESPACE_UID, "other") is None
+    assert await store.named("another", "same") is None
+
+
 async def test_the_newest_version_wins_in_any_order(store: RunStore) -> None:
     versions = [deleted_row(1, version=one, outputs={"v": one}) for one in (2, 10, 9)]
     for row in versions:

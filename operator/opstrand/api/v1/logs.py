@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
+from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
@@ -43,6 +44,8 @@ async def read_log(request: web.Request) -> web.StreamResponse:
         raise NotAcceptable("tailLines: only the log of now has an end; leave out follow")
     body, runs = await find_run(request, Verb.READ_LOG), request.app[RUNS]
     lines = _choose_lines(runs, body, query, follows=follows)
+    if query.since_seconds is not None:
+        lines = _since(lines, query.since_seconds)
     if query.tail_lines is not None:
         lines = _tail(lines, query.tail_lines)
     with request.app[HELD].hold(run_uuid(body), request[CALLER].name):
@@ -102,6 +105,13 @@ async def _read_pipeline(runs: Runs, body: Body, *, follows: bool) -> Lines:
         if chunk.is_complete or not (follows or chunk.lines):
             return
         cursor = chunk.cursor
+
+
+async def _since(lines: Lines, seconds: int) -> Lines:
+    """The lines from then on; a node's own message has no time, and is shown."""
+    begin = (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    async for part in lines:
+        yield [line for line in part if not line.at or line.at[:19] >= begin[:19]]
 
 
 async def _tail(lines: Lines, most: int) -> Lines:

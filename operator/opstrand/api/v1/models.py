@@ -88,14 +88,16 @@ class Run(Model):
 
 
 class ListMetadata(Model):
-    """Where a list goes on: `continue` asks for the next page, and is absent on the last one."""
+    """Where a list goes on: `continue` asks for the next page, and is absent on the last one.
+
+    With a selector, a page may have fewer runs than its limit and still not be the last one.
+    """
 
     more: str | None = Field(None, alias="continue")
-    remaining_item_count: int | None = None
 
 
 class RunList(Model):
-    """One page of runs, the newest first."""
+    """One page of runs: by project, the newest first."""
 
     api_version: Literal["runs.opstrand.dev/v1alpha1"] = API_VERSION  # type: ignore[assignment]
     kind: Literal["RunList"] = "RunList"
@@ -136,6 +138,9 @@ class LogQuery(Model):
     follow: Truth = Field("false", description="Go on until the run has ended.")
     attempt: int | None = Field(None, ge=0, description="Which attempt, from 0; else the newest.")
     timestamps: Truth = Field("false", description="The time of each line before it.")
+    since_seconds: int | None = Field(
+        None, ge=1, le=10**9, description="Only lines of this time before now."
+    )
     tail_lines: int | None = Field(None, ge=0, le=10**6, description="Only the last so many lines.")
 
 

@@ -14,7 +14,6 @@ from opstrand.api.auth.callers import Forbidden, Verb
 from opstrand.api.published.request import AUTH, CALLER, RUNS, NotAcceptable, validate
 from opstrand.api.v1.models import Model
 from opstrand.core.names import is_namespace
-from opstrand.runs.bodies import run_uuid
 from opstrand.runs.protocols import ProjectNotFound, RunNotFound
 from opstrand.types import Body
 
@@ -70,8 +69,4 @@ async def find_run(request: web.Request, verb: Verb) -> Body:
         except RunNotFound:
             # Texts of this form are names too.
             pass
-    found = [one.head for one in await runs.list(project) if one.head["metadata"]["name"] == name]
-    if not found:
-        raise RunNotFound(name)
-    newest = max(found, key=lambda body: str(body["metadata"].get("creationTimestamp")))
-    return await runs.get(project, run_uuid(newest))
+    return await runs.named(project, name)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from opstrand.cli.cluster.kept_runs import find_kept, list_kept
 from opstrand.cli.cluster.lookup import (
     choose,
     explain_no_op,
@@ -45,13 +46,22 @@ class Cluster:
         return LiveLine(f"waiting for {self.api.session.server}")
 
     async def list_runs(
-        self, *, every_project: bool = False, labels: str = "", fields: str = ""
+        self,
+        *,
+        every_project: bool = False,
+        labels: str = "",
+        fields: str = "",
+        with_gone: bool = False,
     ) -> list[Manifest]:
-        """List all runs of the project that have these labels and fields.
+        """List all runs of the project that have these labels and fields; `with_gone`, also those
+        whose Operation is gone.
 
         Raises CliError NOT_FOUND if there is no such namespace, for which a list alone would be
         empty.
         """
+        if with_gone:
+            where = None if every_project else self.project
+            return await list_kept(self.api, where, labels=labels, fields=fields)
         runs, _ = await self.api.list(
             OPERATIONS, None if every_project else self.project, labels=labels, fields=fields
         )
@@ -93,9 +103,9 @@ class Cluster:
             # A user who may list runs may not be allowed to read namespaces.
             return
 
-    async def find(self, run: str) -> Manifest:
+    async def find(self, run: str, *, with_gone: bool = False) -> Manifest:
         """Find the run by its name, TYPE/NAME, its uuid, or an unambiguous prefix of either; or the
-        run of PIPELINE/OPERATION.
+        run of PIPELINE/OPERATION. `with_gone`, also one whose Operation is gone, by name or uuid.
 
         Raises CliError NOT_FOUND with the nearest name.
         """
@@ -103,7 +113,11 @@ class Cluster:
         try:
             body = await self._find(first)
         except CliError as error:
-            raise (explain_path(run, error) if ops else error) from None
+            if ops:
+                raise explain_path(run, error) from None
+            if with_gone and error.code == ExitCode.NOT_FOUND and is_name(first):
+                return await find_kept(self.api, self.project, first, error)
+            raise
         for op in ops:
             body = await self._find_op(body, op)
         return body

@@ -7,8 +7,9 @@ from typing import Any
 
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target
+from opstrand.cli.output.console import say
 from opstrand.cli.output.describe import advise_run
-from opstrand.cli.output.format import one_line
+from opstrand.cli.output.format import one_line, parse_time, show_seconds
 from opstrand.core.names import MAIN_CONTAINER
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
@@ -19,6 +20,8 @@ from opstrand.text import suggest
 from opstrand.types import Body
 
 _LONG = 300
+#: Seconds that a program may be silent before its first line.
+_SILENCE = 5
 
 
 def explain_no_pod(body: Body, target: Target) -> CliError:
@@ -89,3 +92,28 @@ async def list_containers(
     main, init = spec.get("containers") or (), spec.get("initContainers") or ()
     listed = [*init, *main] if in_order else [*main, *init]
     return [str(one["name"]) for one in listed]
+
+
+async def report_missing_start(
+    api: Any, namespace: str, pod: str, container: str, begins: str
+) -> None:
+    """Report a cut log: a node keeps only the newest file of a long log and does not say so.
+
+    The sign is the time between the start of the container and the first line.
+    """
+    statuses = ((await api.get(PODS, namespace, pod)).get("status") or {}).get(
+        "containerStatuses"
+    ) or ()
+    state = next((one.get("state") or {} for one in statuses if one.get("name") == container), {})
+    started = parse_time((state.get("running") or state.get("terminated") or {}).get("startedAt"))
+    first = parse_time(begins[:19] + "Z" if begins else None)
+    if (
+        started is not None
+        and first is not None
+        and (silence := (first - started).total_seconds()) >= _SILENCE
+    ):
+        say(
+            f"(this begins {show_seconds(silence)} after the container started: of a long log its "
+            "node keeps the newest part only)",
+            "dim",
+        )

@@ -43,7 +43,8 @@ def get(
 
     RUN is a name, as `-o name` prints it too, a uuid, a prefix of either, or @latest. Several runs
     are a table; without RUN it lists as `opstrand ls` does. With -w it goes on until the run has
-    ended. Of a pipeline it shows the tree of its runs; PIPELINE/OPERATION is one of them.
+    ended. A run whose Operation is gone is found by its name or uuid, where the API keeps it. Of a
+    pipeline it shows the tree of its runs; PIPELINE/OPERATION is one of them.
     """
     if not runs:
         if explain:
@@ -67,12 +68,12 @@ async def _get(
         if len(names) == 1:
             async with runs.waiting():
                 try:
-                    found, worst = [await runs.find(names[0])], 0
+                    found, worst = [await runs.find(names[0], with_gone=True)], 0
                 except NoRun as error:
                     return _show_no_run(error, is_text=output == "text" and not explain)
                 others = await runs.list_runs() if output == "text" and not explain else []
         else:
-            pairs, worst = await find_all(runs, names)
+            pairs, worst = await find_all(runs, names, with_gone=True)
             found, others = [body for _, body in pairs], []
         components = [await _find_component(runs, body) if explain else None for body in found]
     if explain:

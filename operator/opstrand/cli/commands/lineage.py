@@ -56,6 +56,9 @@ async def _fetch(target: Target, run: str) -> tuple[Any, list[Any]]:
         body = find_record(run, target.project)
         return body, list_records(body["metadata"]["namespace"])
     from opstrand.cli.cluster.connection import ask_cluster
+    from opstrand.cli.cluster.kept_runs import is_kept
 
     async with ask_cluster(target) as cluster:
-        return await cluster.find(run), await cluster.list_runs()
+        body = await cluster.find(run, with_gone=True)
+        listed = await cluster.list_runs()
+        return body, [*listed, body] if is_kept(body) else listed

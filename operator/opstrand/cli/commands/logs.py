@@ -22,8 +22,6 @@ from opstrand.core.recorded import read_status
 
 #: Bytes: a shorter log is hardly cut, because a kubelet begins a new file after 10 MiB.
 _LONG = 1024 * 1024
-#: Seconds that a program may be silent before its first line.
-_SILENCE = 5
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,14 @@ class _Wish:
             or self.every_container
             or self.attempt is not None
         )
+
+    def query(self) -> dict[str, Any]:
+        """Return the parameters of the request for a log."""
+        return {
+            "tailLines": self.tail,
+            "timestamps": self.timestamps or None,
+            "sinceSeconds": None if self.since is None else max(round(self.since), 1),
+        }
 
     def sinks(self, body: Any, number: int = 0) -> LineSinks:
         name = body["metadata"]["name"]
@@ -145,6 +151,7 @@ def _check(target: Target, wish: _Wish, *, follow: bool) -> None:
 
 async def _show(target: Target, names: tuple[str, ...], wish: _Wish) -> int:
     from opstrand.cli.bulk import find_all
+    from opstrand.cli.cluster.kept_runs import is_kept
     from opstrand.cli.errors import explain
     from opstrand.cli.output.console import show_explanation
     from opstrand.cli.output.members import is_pipeline
@@ -152,11 +159,11 @@ async def _show(target: Target, names: tuple[str, ...], wish: _Wish) -> int:
     from opstrand.errors import PlatformError
 
     async with open_runs(target) as runs:
-        found, worst = await find_all(runs, names)
+        found, worst = await find_all(runs, names, with_gone=True)
         for number, (_, body) in enumerate(found):
             sinks = wish.sinks(body, number)
             try:
-                if is_pipeline(body):
+                if is_pipeline(body) and not is_kept(body):
                     await _show_made(runs, body, target, wish, sinks)
                 else:
                     await _show_one(runs, body, target, wish, sinks.of())
@@ -166,8 +173,13 @@ async def _show(target: Target, names: tuple[str, ...], wish: _Wish) -> int:
 
 
 async def _show_one(runs: Any, body: Any, target: Target, wish: _Wish, sink: LineSink) -> None:
+    from opstrand.cli.cluster.kept_runs import is_kept, show_kept_log
+
     if target.is_local:
         _show_here(body, target, wish, sink)
+    elif is_kept(body):
+        query = {**wish.query(), "attempt": choose_attempt(body, wish.attempt)}
+        await show_kept_log(runs.api, body, query, sink)
     else:
         await _read(runs.api, body, wish, target, sink)
 
@@ -222,13 +234,19 @@ def _show_here(body: Any, target: Target, wish: _Wish, sink: LineSink) -> None:
 async def _follow(target: Target, names: tuple[str, ...], wish: _Wish) -> int:
     """Follow all runs at once to their ends; return the worst exit code."""
     from opstrand.cli.bulk import find_all
+    from opstrand.cli.cluster.kept_runs import is_kept
     from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
     from opstrand.cli.output.progress import report_end, worst_of
     from opstrand.cli.runs import open_runs
 
     async with open_runs(target) as runs:
-        found, worst = await find_all(runs, names)
-        bodies = [body for _, body in found]
+        found, worst = await find_all(runs, names, with_gone=True)
+        for _, body in (one for one in found if is_kept(one[1])):
+            await _show_one(runs, body, target, wish, wish.sinks(body).of())
+            worst = max(worst, report_end(body, target))
+        bodies = [body for _, body in found if not is_kept(body)]
+        if not bodies:
+            return worst
         if len(bodies) == 1 and not target.is_local:
             code = await _follow_one(runs, bodies[0], target, wish)
             return max(worst, code)
@@ -296,20 +314,18 @@ async def _follow_all(
 
 async def _read(api: Any, body: Any, wish: _Wish, target: Target, sink: LineSink) -> None:
     """Show the log as it is now. Raises CliError if there is none yet, or if it is gone."""
+    from opstrand.cli.cluster.kept_runs import show_instead
     from opstrand.cli.cluster.missing_log import explain_no_log, explain_no_pod, list_containers
     from opstrand.core.names import attempt_pod
     from opstrand.kube.errors import Invalid, NotFound
 
     name, status = body["metadata"]["name"], read_status(body)
     namespace = body["metadata"]["namespace"]
-    pod = attempt_pod(status, choose_attempt(body, wish.attempt))
+    attempt = choose_attempt(body, wish.attempt)
+    pod = attempt_pod(status, attempt)
     if not pod:
         raise explain_no_pod(body, target)
-    query: dict[str, Any] = {
-        "tailLines": wish.tail,
-        "timestamps": wish.timestamps or None,
-        "sinceSeconds": None if wish.since is None else max(round(wish.since), 1),
-    }
+    query = wish.query()
     try:
         if wish.every_container:
             for container in await list_containers(api, namespace, pod, in_order=True):
@@ -321,6 +337,8 @@ async def _read(api: Any, body: Any, wish: _Wish, target: Target, sink: LineSink
         query["container"] = wish.container
         await _print_lines(api, namespace, pod, query, sink)
     except NotFound:
+        if await show_instead(api, body, {**wish.query(), "attempt": attempt}, sink):
+            return
         raise CliError(
             f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND
         ) from None
@@ -347,6 +365,7 @@ async def _print_lines(
 ) -> None:
     """Print the lines. Always ask for times, because the first one shows whether the log is cut."""
     from opstrand.cli.cluster.follow import split_line
+    from opstrand.cli.cluster.missing_log import report_missing_start
 
     begins, size = "", 0
     log = api.read_log_lines(namespace, pod, **{**query, "timestamps": True})
@@ -356,32 +375,4 @@ async def _print_lines(
             begins, size = begins or at, size + len(line)
             sink.show(line if query["timestamps"] else text)
     if size >= _LONG and query["tailLines"] is None and query["sinceSeconds"] is None:
-        await _report_missing_start(api, namespace, pod, query["container"], begins)
-
-
-async def _report_missing_start(
-    api: Any, namespace: str, pod: str, container: str, begins: str
-) -> None:
-    """Report a cut log: a node keeps only the newest file of a long log and does not say so.
-
-    The sign is the time between the start of the container and the first line.
-    """
-    from opstrand.cli.output.format import parse_time, show_seconds
-    from opstrand.kube.resources import PODS
-
-    statuses = ((await api.get(PODS, namespace, pod)).get("status") or {}).get(
-        "containerStatuses"
-    ) or ()
-    state = next((one.get("state") or {} for one in statuses if one.get("name") == container), {})
-    started = parse_time((state.get("running") or state.get("terminated") or {}).get("startedAt"))
-    first = parse_time(begins[:19] + "Z" if begins else None)
-    if (
-        started is not None
-        and first is not None
-        and (silence := (first - started).total_seconds()) >= _SILENCE
-    ):
-        say(
-            f"(this begins {show_seconds(silence)} after the container started: of a long log its "
-            "node keeps the newest part only)",
-            "dim",
-        )
+        await report_missing_start(api, namespace, pod, query["container"], begins)

@@ -1,0 +1,101 @@
+"""Runs as the API keeps them, also those whose Operation is gone, where it is installed behind the
+API server.
+
+Owns what a command says where it is not. Must not look for an Operation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
+from opstrand.cli.output.log_lines import LineSink
+from opstrand.core.names import run_uuid
+from opstrand.kube.client import KubeApi
+from opstrand.kube.errors import ApiError, Forbidden, NotFound
+from opstrand.kube.resources import RUNS
+from opstrand.types import Manifest
+
+_INSTALL = (
+    "The component `aggregated` has them: (cd manifests && kustomize edit add component "
+    "aggregated) && kubectl apply -k manifests/; first read docs/reference/install.md."
+)
+
+
+def is_kept(body: Mapping[str, Any]) -> bool:
+    """Whether this was read from the API, and is no object of the cluster."""
+    return body.get("apiVersion") == RUNS.api_version
+
+
+async def find_kept(api: KubeApi, project: str, run: str, error: CliError) -> Manifest:
+    """Find a run by its name or uuid. Raises `error`, with what is missing, if there is none."""
+    try:
+        return await api.get(RUNS, project, run)
+    except NotFound as absent:
+        if is_kind_unknown(absent):
+            raise _extend(
+                error, f"Runs whose Operation is gone are not kept here. {_INSTALL}"
+            ) from None
+        raise error from None
+    except Forbidden as refusal:
+        why = f"Runs whose Operation is gone were not looked at: {refusal.server_message}"
+        raise _extend(error, why) from None
+    except ApiError as failure:
+        why = f"Whether its Operation is gone is not known: {failure.message}"
+        raise CliError(error.message, hint=why, code=ExitCode.UNREACHABLE) from None
+
+
+def _extend(error: CliError, hint: str) -> CliError:
+    return CliError(error.message, hint=f"{error.hint} {hint}".strip(), code=error.code)
+
+
+async def list_kept(
+    api: KubeApi, project: str | None, *, labels: str = "", fields: str = ""
+) -> list[Manifest]:
+    """List all runs of a project, or of all. Raises CliError where they are not kept."""
+    try:
+        runs, _ = await api.list(RUNS, project, labels=labels, fields=fields)
+    except NotFound as absent:
+        if not is_kind_unknown(absent):
+            raise
+        raise CliError(
+            "--all: runs whose Operation is gone are not kept in this cluster",
+            hint=_INSTALL,
+            code=ExitCode.UNREACHABLE,
+        ) from None
+    return runs
+
+
+async def show_kept_log(
+    api: KubeApi, body: Mapping[str, Any], query: Mapping[str, Any], sink: LineSink
+) -> None:
+    """Show the log of a run whose Operation is gone. Raises CliError if no line of it is kept."""
+    if not await _show_lines(api, body, query, sink):
+        raise CliError(
+            f"no line of the log of {body['metadata']['name']} is kept, whose Operation is gone",
+            code=ExitCode.NOT_FOUND,
+        )
+
+
+async def show_instead(
+    api: KubeApi, body: Mapping[str, Any], query: Mapping[str, Any], sink: LineSink
+) -> bool:
+    """Show what the API kept of the log of a run whose Pod is gone; whether there is any of it."""
+    try:
+        return await _show_lines(api, body, query, sink)
+    except ApiError:
+        return False
+
+
+async def _show_lines(
+    api: KubeApi, body: Mapping[str, Any], query: Mapping[str, Any], sink: LineSink
+) -> bool:
+    project, uuid, found = body["metadata"]["namespace"], run_uuid(body["metadata"]["uid"]), False
+    lines = api.read_log_lines(project, uuid, resource=RUNS, **query)
+    async with contextlib.aclosing(lines):
+        async for line in lines:
+            sink.show(line)
+            found = True
+    return found

@@ -1,0 +1,168 @@
+"""Our command line on runs whose Operation is gone, by a kubeconfig with a client certificate: the
+real API with its store, behind the aggregation layer of a real API server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from opstrand.kube.client import KubeApi
+from opstrand.kube.resources import OPERATIONS
+from opstrand.kube.session import open_session
+from tests.cluster.control_plane import ControlPlane, free_port
+from tests.integration.conftest import CHECKOUT, make_namespace, operation, run_kubectl
+from tests.support.aggregated_api import SECRET, USER, install, wait_until_available
+from tests.support.command_line import Ran, run_opstrand
+from tests.support.crds import wait_for_crds
+from tests.support.operator_process import OperatorProcess
+
+PROJECT = "team"
+#: Seconds until a deleted run is stored; the machine may be slow.
+PATIENCE = 60
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
+    """Yield an API server of these tests alone: an APIService concerns every namespace."""
+    with ControlPlane(controllers=True) as started:
+        files = ("crds/operation.yaml", "crds/component.yaml", "manifests/base/rbac-users.yaml")
+        for path in files:
+            run_kubectl(started.kubeconfig, "apply", "--server-side", "-f", str(CHECKOUT / path))
+        wait_for_crds(started.kubeconfig)
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def admin(plane: ControlPlane) -> AsyncIterator[KubeApi]:
+    async with await open_session(kubeconfig=str(plane.kubeconfig)) as session:
+        await make_namespace(KubeApi(session), PROJECT)
+        for user, role in (("emil", "edit"), ("anna", "view")):
+            words = ("create", "rolebinding", user, f"--clusterrole={role}", f"--user={user}")
+            run_kubectl(plane.kubeconfig, "-n", PROJECT, *words)
+        yield KubeApi(session)
+
+
+async def opstrand(plane: ControlPlane, *arguments: str, user: str = "anna") -> Ran:
+    env = {"KUBECONFIG": str(plane.user(user))}
+    return await asyncio.to_thread(run_opstrand, *arguments, "-n", PROJECT, env=env)
+
+
+async def make_run(kube: KubeApi, name: str) -> str:
+    """Make a run that has succeeded, and return its uuid."""
+    body = await kube.create(OPERATIONS, PROJECT, operation(name, {"name": "train"}))
+    uuid = str(body["metadata"]["uid"]).replace("-", "")
+    times = {"startedAt": "2026-01-02T03:04:05Z", "finishedAt": "2026-01-02T03:05:05Z"}
+    status = {"uuid": uuid, "kind": "job", "phase": "Succeeded", "reason": "Succeeded", **times}
+    status |= {"inputs": {"message": "hello"}, "outputs": {"loss": 0.25}, "attempt": 0}
+    status["pod"] = {"name": f"{name}-0", "uid": "x"}
+    ops = [{"op": "add", "path": "/status", "value": status}]
+    await kube.json_patch(OPERATIONS, PROJECT, name, ops, subresource="status")
+    return uuid
+
+
+async def test_without_the_component_the_command_line_says_what_to_install(
+    plane: ControlPlane, admin: KubeApi
+) -> None:
+    for command in (("get", "no-such"), ("logs", "no-such")):
+        done = await opstrand(plane, *command)
+        assert done.code == 4
+        assert done.errors == ["error: there is no run 'no-such' in project 'team'"]
+        assert "kustomize edit add component aggregated" in done.stderr
+    listed = await opstrand(plane, "ls", "--all")
+    assert listed.code == 5
+    assert "runs whose Operation is gone are not kept in this cluster" in listed.stderr
+    assert "kustomize edit add component aggregated" in listed.stderr
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def gone(
+    plane: ControlPlane, admin: KubeApi, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[str]:
+    """Yield the uuid of the run `old` whose Operation is gone, beside the run `new`."""
+    folder = tmp_path_factory.mktemp("api")
+    port = free_port("127.0.0.1")
+    await install(admin, port)
+    process = OperatorProcess(
+        Path(plane.user(USER)),
+        folder / "api.log",
+        module="opstrand.api",
+        api_listen_port=free_port("127.0.0.1"),
+        api_aggregated_port=port,
+        api_aggregated_secret=SECRET,
+        store_url=f"sqlite://{folder / 'store' / 'runs.db'}",
+    )
+    process.start()
+    await asyncio.to_thread(process.wait_until_started, PATIENCE)
+    await wait_until_available(admin)
+    uuid = await make_run(admin, "old")
+    await make_run(admin, "new")
+    await admin.delete(OPERATIONS, PROJECT, "old")
+    for _ in range(PATIENCE):
+        if (await opstrand(plane, "get", "old")).code == 0:
+            break
+        await asyncio.sleep(1)
+    yield uuid
+    assert process.stop(30) == 0
+    assert "Traceback" not in process.read_log(), process.read_log()
+
+
+async def test_a_list_of_all_has_the_runs_that_are_gone(plane: ControlPlane, gone: str) -> None:
+    assert (await opstrand(plane, "ls", "-q")).out == "new\n"
+    assert sorted((await opstrand(plane, "ls", "--all", "-q")).out.split()) == ["new", "old"]
+    shown = (await opstrand(plane, "ls", "--all", "--no-headers")).out
+    assert {tuple(line.split()[:3]) for line in shown.splitlines()} == {
+        ("new", "job", "Succeeded"),
+        ("old", "job", "Succeeded"),
+    }
+    assert (await opstrand(plane, "ls", "--all", "-q", "--status", "failed")).out == ""
+    assert (await opstrand(plane, "ls", "--all", "-q", "-l", "a=b")).out == ""
+    everywhere = await opstrand(plane, "ls", "--all", "-A", user="anna")
+    assert everywhere.code == 5
+    assert 'User "anna" cannot list resource "runs"' in everywhere.stderr
+
+
+async def test_a_run_that_is_gone_is_shown_by_its_name_and_uuid(
+    plane: ControlPlane, gone: str
+) -> None:
+    for name in ("old", gone):
+        shown = await opstrand(plane, "get", name, "-o", "json")
+        assert shown.code == 0, shown.stderr
+        body = json.loads(shown.out)
+        assert (body["kind"], body["metadata"]["name"]) == ("Run", "old")
+        assert body["status"]["outputs"] == {"loss": 0.25}
+        assert body["spec"]["name"] == "train"
+    text = (await opstrand(plane, "get", "old")).out
+    assert "Succeeded" in text
+    assert "0.25" in text
+    explained = await opstrand(plane, "get", "old", "--explain")
+    assert (explained.code, explained.stderr) == (0, "")
+    assert (await opstrand(plane, "lineage", "old")).code == 0
+
+
+async def test_what_is_not_kept_either_is_not_found(plane: ControlPlane, gone: str) -> None:
+    done = await opstrand(plane, "get", "no-such")
+    assert (done.code, len(done.errors)) == (4, 1)
+    assert "there is no run 'no-such' in project 'team'" in done.stderr
+    assert "aggregated" not in done.stderr
+    for command in ("stop", "rm"):
+        done = await opstrand(plane, command, "old", user="emil")
+        assert done.code == 4
+    nobody = await opstrand(plane, "get", "old", user="nora")
+    assert nobody.code == 5
+    assert "nora" in nobody.stderr
+
+
+async def test_a_log_of_which_nothing_is_kept_is_said_so(plane: ControlPlane, gone: str) -> None:
+    for arguments in (("logs", "old"), ("logs", gone, "--tail", "1"), ("logs", "-f", "old")):
+        done = await opstrand(plane, *arguments)
+        assert done.code == 4
+        assert "no line of the log of old is kept" in done.stderr
+    done = await opstrand(plane, "logs", "new")
+    assert done.code == 4
+    assert "the Pod new-0 of new is gone, and its log with it" in done.stderr
