@@ -8,6 +8,7 @@ import hashlib
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.e2e.conftest import (
     describe,
     is_final,
     kubectl,
+    main_log,
     operation,
     read_authority,
     script,
@@ -132,3 +134,47 @@ async def test_files_that_cannot_be_stored_fail_the_run(kube: KubeApi, namespace
     body = await wait_for(kube, namespace, "odd", is_final)
     assert body["status"]["reason"] == "ArtifactsNotCollected", describe(namespace, body)
     assert "'new\\nline': its name has a control character" in body["status"]["message"]
+
+
+def reader(shell: str, **component: Any) -> dict[str, Any]:
+    """Return an operation over `writer`'s files whose program is a shell script."""
+    run = {"kind": "job", "init": component.pop("init", [])}
+    run["container"] = {"image": PLAIN, "command": ["sh", "-ec", shell]}
+    params = {"files": {"ref": "ops.writer", **component.pop("param")}}
+    return {"params": params, "component": {**component, "run": run}}
+
+
+async def test_a_run_reads_the_files_of_another_without_a_shared_volume(
+    kube: KubeApi, namespace: str
+) -> None:
+    base = "{{ globals.artifacts_path }}"
+    count = "| sha256sum | cut -c1-64"
+    specs = {
+        "by-path": reader(
+            f"cat {base}/{{{{ files }}}}/model.bin {count}",
+            param={"value": "artifacts.outputs"},
+            init=[{"paths": ["{{ files }}"]}],
+        ),
+        "by-to-init": reader(
+            f"cat {base}/m/model.bin {count}",
+            param={"value": {"dirs": [["outputs", "m"]]}, "toInit": True},
+            inputs=[{"name": "files", "type": "artifacts"}],
+        ),
+        "of-nothing": reader(
+            "true",
+            param={"value": "artifacts.outputs"},
+            init=[{"artifacts": {"files": ["{{ files }}/nowhere"]}}],
+        ),
+    }
+    # They wait for the writer: its files are there before its end is seen.
+    for name, spec in specs.items():
+        kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(operation(name, spec)))
+    spec = {"component": script(WRITER, PLAIN)}
+    kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(operation("writer", spec)))
+    written = json.loads(main_log(namespace, await succeed(kube, namespace, "writer")))
+    for name in ("by-path", "by-to-init"):
+        body = await succeed(kube, namespace, name)
+        assert main_log(namespace, body).strip() == written["outputs/model.bin"]
+    body = await wait_for(kube, namespace, "of-nothing", is_final)
+    assert body["status"]["reason"] == "InitFailed", describe(namespace, body)
+    assert "has no 'outputs/nowhere' among its files" in body["status"]["message"]

@@ -155,6 +155,7 @@ echo changed >> bin/run.sh; cd {{ globals.run_outputs_path }} && ls
         "opstrand-init-2",
         "opstrand-init-3",
         "late",
+        "opstrand-collector",
     ]
 
 

@@ -22,7 +22,7 @@ import pytest
 from opstrand.api.certificates import issue
 from opstrand.api.own_certificate import OwnCertificate
 from opstrand.core.names import run_uuid
-from opstrand.core.pods.init_steps import CA_PATH
+from opstrand.core.pods.volumes import CA_PATH
 from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import OPERATIONS, PODS, SECRETS
 from tests.cluster.control_plane import ControlPlane, free_port

@@ -16,8 +16,9 @@ import pytest
 
 from opstrand.initializer import __main__
 from opstrand.initializer.__main__ import read_document
+from opstrand.initializer.api import open_api, wait_for_api
 from opstrand.initializer.failure import InitError
-from opstrand.initializer.steps import carry_out, open_api, wait_for_api
+from opstrand.initializer.steps import carry_out
 
 
 class _Door(BaseHTTPRequestHandler):

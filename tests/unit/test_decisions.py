@@ -48,7 +48,7 @@ _ALLOWED = {
         "_fetch",
     ): "git has one exit code for all, and says in English what it is",
     ("initializer/git.py", "_last_lines"): "explains what git says",
-    ("initializer/steps.py", "_ask"): "shows an error on one line",
+    ("initializer/api.py", "_ask"): "shows an error on one line",
     ("local/session.py", "_note_once"): "says each sentence once",
     ("cli/cluster/container.py", "_explain"): "a container runtime says it in text alone",
     ("cli/output/describe.py", "advise_run"): "speaks of the path shown where one is shown",

@@ -5,6 +5,7 @@ Owns where the files of each source land. Must not know which container carries 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,11 +21,13 @@ from opstrand.core.pods.init_rules import (
     validate_git,
     validate_step,
 )
-from opstrand.core.pods.volumes import source_path
+from opstrand.core.pods.volumes import CA_PATH, TOKEN_PATH, source_path
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
 Step = dict[str, Any]
+#: The folder of a run: its uuid.
+_RUN = re.compile("[0-9a-f]{32}")
 
 
 def render_step(
@@ -150,11 +153,7 @@ def _render_copy(
     """
     store = connection or catalog.store
     if store is None:
-        message = (
-            "artifacts and paths without a connection come from the artifacts store, and this "
-            "installation has none"
-        )
-        raise SpecError("InvalidSpec", f"{message}: name a connection")
+        return _render_fetch(step, plan, settings), None
     if not store.has_volume:
         message = f"this version copies from volumes, and '{store.name}' is of kind {store.kind}"
         raise SpecError(
@@ -163,7 +162,6 @@ def _render_copy(
             "itself",
             "connection",
         )
-    artifacts = step.get("artifacts") or {}
     rendered = {
         "kind": "copy",
         "store": store.name,
@@ -172,15 +170,50 @@ def _render_copy(
         # store; an explicit `path` is used as it is.
         "target": step.get("path")
         or (ARTIFACTS_PATH if catalog.is_store(store) else f"{ARTIFACTS_PATH}/{store.name}"),
-        "files": as_pairs(artifacts.get("files")),
-        "dirs": as_pairs(artifacts.get("dirs")),
-        "paths": as_pairs(step.get("paths")),
+        **_list_parts(step),
     }
     if not rendered["files"] and not rendered["dirs"] and not rendered["paths"]:
         if "artifacts" in step or "paths" in step:
             return (), store
         rendered["dirs"] = [["", ""]]
     return (rendered,), store
+
+
+def _list_parts(step: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    artifacts = step.get("artifacts") or {}
+    return {
+        "files": as_pairs(artifacts.get("files")),
+        "dirs": as_pairs(artifacts.get("dirs")),
+        "paths": as_pairs(step.get("paths")),
+    }
+
+
+def _render_fetch(step: Mapping[str, Any], plan: Plan, settings: Settings) -> tuple[Step, ...]:
+    """Render the copy of other runs' files from the API, which keeps them where no store does."""
+    if not settings.data:
+        message = (
+            "artifacts and paths without a connection come from the artifacts store, and this "
+            "installation has none"
+        )
+        raise SpecError("InvalidSpec", f"{message}: name a connection")
+    parts = _list_parts(step)
+    for source, _ in (pair for pairs in parts.values() for pair in pairs):
+        if not _RUN.fullmatch(source.partition("/")[0]):
+            raise SpecError(
+                "InvalidSpec",
+                f"expected a path that begins with the uuid of a run, found {source!r}: without a "
+                "connection, files come from other runs",
+            )
+    rendered = {
+        "kind": "fetch",
+        "runs": f"{settings.api_url}/streams/v1/{plan.project}/{plan.owner}/{plan.project}/runs",
+        "patience": settings.api_patience,
+        "token": TOKEN_PATH,
+        **({"ca": CA_PATH} if settings.api_ca else {}),
+        "target": step.get("path") or ARTIFACTS_PATH,
+        **parts,
+    }
+    return (rendered,) if any(parts.values()) else ()
 
 
 _Renderer = Callable[

@@ -16,17 +16,12 @@ from opstrand.core.planning.connections import EMPTY, Catalog, Connection
 from opstrand.core.planning.plan import Plan
 from opstrand.core.pods.init_rules import is_container_step
 from opstrand.core.pods.init_sources import Step, render_step
-from opstrand.core.pods.volumes import run_folders
+from opstrand.core.pods.volumes import CA_PATH, TOKEN_PATH, run_folders
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
-#: The projected token's mount; main sees it too, so that the client can read it again when it
-#: changes.
-TOKEN_PATH = f"{CONTEXT_ROOT}/.token/token"
 #: Where the published client looks for credentials.
 AUTH_PATH = f"{CONTEXT_ROOT}/.configs/.auth"
-#: The CA certificates by which the run trusts the API, if it has a private CA.
-CA_PATH = f"{CONTEXT_ROOT}/.configs/ca.crt"
 
 
 @dataclass(frozen=True)

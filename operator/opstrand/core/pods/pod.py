@@ -24,7 +24,6 @@ from opstrand.core.pods.init_containers import (
     render_config_map,
     render_init_containers,
 )
-from opstrand.core.pods.init_steps import CA_PATH
 from opstrand.core.pods.pod_rules import QUEUE_LABEL, queue_label
 from opstrand.settings import Settings
 from opstrand.types import Manifest
@@ -276,7 +275,9 @@ def _render_api(plan: Plan, settings: Settings) -> dict[str, str]:
 def _address(settings: Settings) -> dict[str, str]:
     """Return the address of the API inside of the cluster, and how it is trusted."""
     trust = (
-        {"POLYAXON_VERIFY_SSL": "true", "POLYAXON_SSL_CA_CERT": CA_PATH} if settings.api_ca else {}
+        {"POLYAXON_VERIFY_SSL": "true", "POLYAXON_SSL_CA_CERT": volumes.CA_PATH}
+        if settings.api_ca
+        else {}
     )
     return {"POLYAXON_HOST": settings.api_url, **trust}
 

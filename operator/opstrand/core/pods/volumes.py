@@ -40,6 +40,11 @@ INIT_PATH = "/opstrand/init"
 CONNECTIONS_PATH = "/opstrand/connections"
 #: Temporary files of git and ssh. Main never sees this volume.
 SCRATCH_PATH = "/tmp"
+#: The projected token's mount; main sees it too, so that the client can read it again when it
+#: changes.
+TOKEN_PATH = f"{CONTEXT_ROOT}/.token/token"
+#: The CA certificates by which the run trusts the API, if it has a private CA.
+CA_PATH = f"{CONTEXT_ROOT}/.configs/ca.crt"
 DOCKER_SOCKET = "/var/run/docker.sock"
 SHM_PATH = "/dev/shm"
 

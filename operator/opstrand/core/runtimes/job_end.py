@@ -19,8 +19,8 @@ from opstrand.core.pods.attempt import parse_count
 from opstrand.core.runtimes.job_snapshot import POD, JobSnapshot
 from opstrand.types import Pod
 
-#: Seconds: a collection that is shorter is not worth a write. The kubelet of a busy node alone takes
-#: a few to end the collector.
+#: Seconds: a collection that is shorter is not worth a write. The kubelet of a busy node alone
+#: takes a few to end the collector.
 _SHORT_COLLECTION = 10.0
 
 

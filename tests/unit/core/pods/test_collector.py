@@ -17,7 +17,7 @@ from opstrand.core.pods.pod import render_pod
 from opstrand.settings import Settings
 from opstrand.spec.connections import parse_catalog_file
 
-ME = Identity("a" * 32, "eval", "default", "quick-start")
+ME = Identity("a" * 32, "eval", project="quick-start")
 OWNER = {"apiVersion": "opstrand.dev/v1", "kind": "Operation", "name": "eval", "uid": "u"}
 KEEPS = Settings(data="/var/lib/opstrand", collect_grace=40, collect_interval=7)
 STORE = read_catalog(
