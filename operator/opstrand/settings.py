@@ -107,6 +107,8 @@ class Settings:
     concurrency: int = 12
     #: Runs of one pipeline that may exist at a time where its `run.concurrency` is not set.
     pipeline_concurrency: int = 100
+    #: Ended runs of one schedule that are kept; older ones are deleted.
+    schedule_history: int = 100
     #: Processes for expensive decisions. One namespace gets at most all of them but one.
     decision_workers: int = 2
     #: CPU seconds that one expensive decision may take, and that all decisions about one run may

@@ -272,6 +272,35 @@ class SearchFacts(TypedDict, total=False):
     promotions: str
 
 
+class TickFacts(TypedDict, total=False):
+    """An entry of `status.schedule.active`, or of `results` with how it ended."""
+
+    at: str
+    name: str
+    phase: str
+    reason: str
+    message: str
+
+
+class ScheduleFacts(TypedDict, total=False):
+    """`status.schedule`: the schedule as it is rendered, and what became of its ticks."""
+
+    written: Mapping[str, Any]
+    #: The generation of the spec that `written` is from.
+    generation: int
+    #: The ticks up to this moment were run or missed.
+    handled: str
+    next: str
+    runs: int
+    succeeded: int
+    failed: int
+    missed: int
+    #: The newest ticks that were missed are between `from` and `to`.
+    gap: Mapping[str, str]
+    active: Sequence[TickFacts]
+    results: Sequence[TickFacts]
+
+
 class BestRun(TypedDict, total=False):
     """`status.best`: the run of a matrix with the best metric."""
 
@@ -339,6 +368,7 @@ class RunStatus(TypedDict, total=False):
     inherited: Mapping[str, Any]
     search: SearchFacts
     best: BestRun
+    schedule: ScheduleFacts
     retries: Retries
     termination: Termination
     inputs: Mapping[str, Any]

@@ -72,7 +72,10 @@ PIPELINES = [
     for name, one in _RUNS.items()
     if one.manifest["spec"].get("component", {}).get("run", {}).get("kind") == "dag"
 ]
-SAMPLES = {name: one for name, one in _RUNS.items() if name not in (*SERVICES, *PIPELINES)}
+#: They never end.
+SCHEDULES = [name for name, one in _RUNS.items() if "schedule" in one.manifest["spec"]]
+APART = (*SERVICES, *PIPELINES, *SCHEDULES)
+SAMPLES = {name: one for name, one in _RUNS.items() if name not in APART}
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ async def ran(kube: KubeApi) -> AsyncIterator[Ran]:
     names = [*SAMPLES, *PIPELINES, *(f"by-uuid-{form}" for form in FORMS)]
     bodies = {name: await succeed(kube, namespace, name, 150) for name in names}
     bodies |= {
-        name: await wait_for(kube, namespace, name, in_phase("Running")) for name in SERVICES
+        name: await wait_for(kube, namespace, name, in_phase("Running"))
+        for name in (*SERVICES, *SCHEDULES)
     }
     yield Ran(namespace, bodies)
     await kube.delete(NAMESPACES, None, namespace)

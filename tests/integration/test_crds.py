@@ -42,7 +42,6 @@ MADE: dict[str, tuple[Any, Any]] = {
     "run": ({"kind": "job"}, {"kind": "service"}),
     "template": ({"enabled": False}, {"enabled": True}),
     "params": ({"lr": 1, "x": {"value": None}}, {"lr": 1, "x": {"value": 2}}),
-    "schedule": ({"kind": "cron", "cron": "@daily"}, {"kind": "cron", "cron": "@hourly"}),
     "events": ([{"ref": "ops.a", "kinds": []}], [{"ref": "ops.b", "kinds": []}]),
     "matrix": ({"kind": "grid", "params": {"x": 1}}, {"kind": "grid", "params": {"x": 2}}),
     "joins": ([{"query": "a"}], [{"query": "b"}]),
@@ -130,7 +129,7 @@ def test_the_made_operation_has_every_key() -> None:
     from opstrand.spec.operation import Operation
     from opstrand.spec.shape import fields_of
 
-    assert set(MADE) | set(EDITABLE) == set(fields_of(Operation))
+    assert {*MADE, *EDITABLE, "schedule"} == set(fields_of(Operation))
 
 
 async def test_what_was_asked_can_neither_be_changed_removed_nor_added_to(kube: KubeApi) -> None:
@@ -208,6 +207,18 @@ async def test_a_status_holds_an_edge_of_every_run_that_a_join_can_find(kube: Ku
     status = {"op": "add", "path": "/status", "value": {"upstream": edges}}
     stored = await kube.json_patch(OPERATIONS, "default", name, [status], subresource="status")
     assert stored["status"]["upstream"] == edges
+
+
+async def test_a_schedule_may_change_but_not_come_or_go(kube: KubeApi) -> None:
+    daily, hourly = ({"kind": "cron", "cron": text} for text in ("@daily", "@hourly"))
+    name = await make(kube, {"hubRef": "nobody", "schedule": daily})
+    path = "/spec/schedule"
+    assert "patched" in await change(kube, name, {"op": "replace", "path": path, "value": hourly})
+    removed = await change(kube, name, {"op": "remove", "path": path})
+    assert "schedule cannot change" in removed
+    name = await make(kube, {"hubRef": "nobody"})
+    added = await change(kube, name, {"op": "add", "path": path, "value": daily})
+    assert "schedule cannot change" in added
 
 
 async def test_resume_only_grows(kube: KubeApi) -> None:

@@ -128,6 +128,15 @@ COMMANDS: dict[str, Here | By | Not] = {
     "kubectl apply -f manifests/samples/learning-rate.yaml": By(
         "tests/e2e/test_samples.py", '"apply", "-R", "-f", str(FOLDER)'
     ),
+    "kubectl apply -f manifests/samples/nightly.yaml": By(
+        "tests/e2e/test_samples.py", '"apply", "-R", "-f", str(FOLDER)'
+    ),
+    **{
+        f"opstrand {command} nightly": By(
+            "tests/integration/test_schedule_commands.py", f'"{command}", "nightly"'
+        )
+        for command in ("get", "suspend", "resume")
+    },
     "opstrand get web": By("tests/e2e/test_services.py", '"get", "web"'),
     "opstrand port-forward web": By("tests/e2e/test_services.py", '"port-forward", "web"'),
     "kubectl apply -f train.yaml": README_TEST,

@@ -50,6 +50,7 @@ _ALLOWED = {
     ("initializer/git.py", "_last_lines"): "explains what git says",
     ("initializer/api.py", "_ask"): "shows an error on one line",
     ("local/session.py", "_note_once"): "says each sentence once",
+    ("spec/cron.py", "_check"): "a parser says which field is wrong in text alone",
     ("cli/cluster/container.py", "_explain"): "a container runtime says it in text alone",
     ("cli/output/describe.py", "advise_run"): "speaks of the path shown where one is shown",
 }

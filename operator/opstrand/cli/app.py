@@ -39,6 +39,8 @@ COMMANDS: dict[str, str] = {
     "top": "Show the processors and memory that runs use now.",
     "wait": "Wait until runs have ended.",
     "stop": "Stop runs.",
+    "suspend": "Let schedules start no runs until they are resumed.",
+    "resume": "Let suspended schedules start runs again.",
     "approve": "Approve runs that wait for it.",
     "skip": "Skip runs that have not started.",
     "rm": "Delete runs.",

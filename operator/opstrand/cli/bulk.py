@@ -9,6 +9,7 @@ from opstrand.cli.command import execute
 from opstrand.cli.errors import CliError, ExitCode, explain
 from opstrand.cli.options import Target
 from opstrand.cli.output.console import say, show_explanation
+from opstrand.cli.output.members import is_schedule
 from opstrand.cli.runs import Runs, open_runs
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
@@ -16,13 +17,13 @@ from opstrand.errors import PlatformError
 from opstrand.types import JsonPatch, Manifest
 
 
-def control(key: str) -> Callable[[Mapping[str, Any]], JsonPatch]:
+def control(key: str, *, value: bool = True) -> Callable[[Mapping[str, Any]], JsonPatch]:
     """Return the patch that sets one switch of `spec.control` and keeps the others."""
 
     def make_ops(body: Mapping[str, Any]) -> JsonPatch:
         if isinstance((body.get("spec") or {}).get("control"), dict):
-            return [{"op": "add", "path": f"/spec/control/{key}", "value": True}]
-        return [{"op": "add", "path": "/spec/control", "value": {key: True}}]
+            return [{"op": "add", "path": f"/spec/control/{key}", "value": value}]
+        return [{"op": "add", "path": "/spec/control", "value": {key: value}}]
 
     return make_ops
 
@@ -42,6 +43,23 @@ def order_all(
         if ended := _describe_end(body):
             return ended
         await runs.order(body, make_ops)
+        return done
+
+    return execute(for_all(target, names, order))
+
+
+def order_schedules(target: Target, names: Sequence[str], *, is_suspended: bool) -> int:
+    """Suspend or resume every schedule that has not ended."""
+    done = "suspended" if is_suspended else "resumed"
+
+    async def order(runs: Runs, body: Manifest) -> str:
+        if ended := _describe_end(body):
+            return ended
+        if not is_schedule(body):
+            kind = read_status(body).get("kind") or "job"
+            name = body["metadata"]["name"]
+            raise CliError(f"'{name}' is a run of kind {kind}: only a schedule can be {done}")
+        await runs.order(body, control("suspend", value=is_suspended))
         return done
 
     return execute(for_all(target, names, order))

@@ -143,8 +143,12 @@ class Queue:
             timer.cancel()
         self._timers[key] = asyncio.get_running_loop().call_later(seconds, self._ring, key)
 
+    def ring_all(self) -> None:
+        """Reconcile every key that has a timer: the clock was set."""
+        for key in list(self._timers):
+            self._ring(key)
+
     def _ring(self, key: Key) -> None:
-        self._timers.pop(key, None)
         self.add(key)
 
     def _rest(self, key: Key, seconds: float) -> None:

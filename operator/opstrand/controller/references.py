@@ -18,7 +18,7 @@ from opstrand.core.pipelines.children import MAX_DEPTH
 from opstrand.core.pipelines.hub import check_above, find_frozen
 from opstrand.core.resolving.cycles import check_circle
 from opstrand.core.resolving.refs import Ref
-from opstrand.core.resolving.scope import check_sibling, find_pipeline, sibling_name
+from opstrand.core.resolving.scope import check_sibling, find_pipeline, is_outside, sibling_name
 from opstrand.types import Body, Key
 
 
@@ -85,7 +85,7 @@ def _subject(ref: Ref, body: Mapping[str, Any], world: World) -> Subject | None:
     namespace = body["metadata"]["namespace"]
     if ref.kind == "runs":
         return Subject("run", namespace, ref.target)
-    if names.find_controller(body) is None:
+    if is_outside(body, lambda uid: world.cache.find_by_uuid(namespace, run_uuid(uid))):
         # Outside a pipeline, `ops.NAME` is the Operation of that name: the author of a manifest in
         # git cannot know a uid beforehand.
         return Subject("operation", namespace, ref.target)

@@ -23,6 +23,7 @@ ARTIFACTS_PATH = f"{CONTEXT_ROOT}/artifacts"
 #: The folder of a local run that stands for the root of its container.
 LOCAL_FILES = "files"
 _UUID = re.compile("[0-9a-f]{32}")
+_TICK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def read_identity(body: Body, settings: Settings) -> Identity:
         project=metadata["namespace"],
         owner=settings.owner,
         created_at=metadata.get("creationTimestamp"),
+        schedule_at=read_schedule_at(body),
         iteration=read_iteration(body),
         cloning_kind="restart" if original else None,
         original_uuid=original,
@@ -90,6 +92,14 @@ def read_iteration(body: Body) -> int | None:
     if not isinstance(text, str) or not (text.isascii() and text.isdigit() and len(text) < 7):
         return None
     return int(text)
+
+
+def read_schedule_at(body: Body) -> str | None:
+    """Return the tick of a run of a schedule. The annotation counts only on a schedule's run."""
+    if names.find_controller(body) is None:
+        return None
+    text = (body["metadata"].get("annotations") or {}).get(names.SCHEDULE_AT)
+    return text if isinstance(text, str) and _TICK.fullmatch(text) else None
 
 
 def read_original(metadata: ObjectMeta) -> str | None:

@@ -48,6 +48,8 @@ DEPTH = f"{GROUP}/depth"
 WITHOUT_RUN = f"{GROUP}/without-run"
 #: Annotation of a run of a matrix: its index.
 ITERATION = f"{GROUP}/iteration"
+#: Annotation of a run of a schedule: its tick, in RFC 3339 and UTC.
+SCHEDULE_AT = f"{GROUP}/schedule-at"
 
 #: Annotation: the uuid of the run that this one was restarted from through the API.
 RESTART_OF = f"{GROUP}/restart-of"

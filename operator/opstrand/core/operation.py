@@ -68,7 +68,9 @@ class CompiledOperation:
 
     @property
     def runtime(self) -> str:
-        """The kind of what runs: a matrix makes runs of the operation's own kind."""
+        """The kind of what runs: schedules and matrices make runs of the operation's own kind."""
+        if self.schedule is not None:
+            return "schedule"
         return "matrix" if self.matrix is not None else self.kind
 
     def as_dict(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ STATUS = (
         "attempt",
     ),
     *("pod", "retries", "termination", "service", "history", "conditions"),
-    *("children", "inherited", "search", "best"),
+    *("children", "inherited", "search", "best", "schedule"),
 )
 _LIMITS = ("maxRetries", "timeout", "ttl")
 _METADATA = (
@@ -53,7 +53,7 @@ _LABELS = (
     *(names.PIPELINE, names.CONTROLLER, names.OP),
 )
 #: What a pipeline notes on its children.
-_ANNOTATIONS = (names.DEPTH, names.WITHOUT_RUN, names.ITERATION)
+_ANNOTATIONS = (names.DEPTH, names.WITHOUT_RUN, names.ITERATION, names.SCHEDULE_AT)
 #: The most characters of a text that stays in a head.
 _SHORT = 256
 

@@ -98,7 +98,7 @@ def published_status(status: object) -> str:
 
 
 #: The keys of the status that only the freeze of a kind of run writes; a job writes its Pod's name.
-MARKS = ("service", "search", "children")
+MARKS = ("schedule", "service", "search", "children")
 
 
 def is_frozen(status: RunStatus) -> bool:

@@ -207,6 +207,25 @@ def _is_best(value: Any) -> bool:
     )
 
 
+def _is_schedule(value: Any) -> bool:
+    """Check what a schedule keeps: its section, counts, and one entry for each of some ticks."""
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("written"), Mapping)
+        and isinstance(value.get("gap") or {}, Mapping)
+        and all(_are_mappings(value.get(key) or []) for key in ("active", "results"))
+        and all(_is_count(value.get(key, 0)) for key in _COUNTED)
+        and all(_is_moment(value[key]) for key in ("handled", "next") if key in value)
+    )
+
+
+def _are_mappings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
+
+
+_COUNTED = ("generation", "runs", "succeeded", "failed", "missed")
+
+
 def _is_port(value: Any) -> bool:
     return _is_count(value) and 0 < value < 65536
 
@@ -279,6 +298,7 @@ _KEYS: dict[str, Any] = {
     "children": _is_children,
     "search": _is_search,
     "best": _is_best,
+    "schedule": _is_schedule,
     "retries": dict.fromkeys(("failures", "disruptions"), _is_count),
     "termination": _TERMINATION,
     "artifacts": [_ARTIFACT, {"name"}],

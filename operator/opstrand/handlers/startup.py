@@ -20,6 +20,7 @@ from aiohttp import web
 
 from opstrand.controller import decision_job
 from opstrand.controller.cache import Cache
+from opstrand.controller.clock_watch import watch_clock
 from opstrand.controller.connections_file import CatalogReader
 from opstrand.controller.crash_record import CrashRecord
 from opstrand.controller.gather import World
@@ -124,6 +125,7 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
     health = await _serve_health(sync, settings.health_port)
     watching = asyncio.create_task(_watch(session, sync, settings, stop), name="kopf")
     relisting = asyncio.create_task(sync.relist_forever(settings.relist_interval), name="relist")
+    clock = asyncio.create_task(watch_clock(queue.ring_all), name="clock")
     # Unfinished runs first: thousands of runs in the list may have ended long ago.
     queue.start(is_urgent=lambda key: not world.cache.is_final(key))
     logger.info(
@@ -136,11 +138,12 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
         if watching in done and not stop.is_set():
             await watching
     finally:
-        for task in (watching, relisting, stopping):
+        for task in (watching, relisting, clock, stopping):
             task.cancel()
         # If kopf is stopped while it starts, its tasks may wait for each other; nothing of ours
         # depends on their end.
-        ended, _ = await asyncio.wait({watching, relisting, stopping}, timeout=_KOPF_END)
+        tasks = {watching, relisting, clock, stopping}
+        ended, _ = await asyncio.wait(tasks, timeout=_KOPF_END)
         for one in ended:
             one.cancelled() or one.exception()  # retrieved, so that asyncio does not log it
         await queue.stop()

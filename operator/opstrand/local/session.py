@@ -25,6 +25,7 @@ from opstrand.api import content_job, contents, validation
 from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken
 from opstrand.controller import decision_job
+from opstrand.controller.clock_watch import watch_clock
 from opstrand.controller.gather import World
 from opstrand.controller.probe import ask_activity
 from opstrand.controller.queue import Queue
@@ -133,13 +134,15 @@ class LocalSession:
         await self.runs.refresh()
         self._queue.start()
         self._watching = asyncio.create_task(self.runs.keep_watching(), name="shared runs")
+        self._clock = asyncio.create_task(watch_clock(self._queue.ring_all), name="clock")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._kubelet.stop()
         await self._queue.stop()
         self._watching.cancel()
-        await asyncio.gather(self._watching, *self._deletions, return_exceptions=True)
+        self._clock.cancel()
+        await asyncio.gather(self._watching, self._clock, *self._deletions, return_exceptions=True)
         await self._app.cleanup()
         self._pool.close()
         for log in self._logs.values():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from opstrand.core.identity import read_iteration, read_original
+from opstrand.core.identity import read_iteration, read_original, read_schedule_at
 from opstrand.core.names import find_controller
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.phase import FINAL, Phase, parse_phase
@@ -29,7 +29,11 @@ _JOBS = (
 _KINDS = frozenset(
     (*_JOBS, "dag", "matrix", "schedule", "cleaner", "watchdog", "notifier", "builder")
 )
-_SEARCHES = frozenset(("mapping", "grid", "random", "hyperband", "bayes", "tpe", "iterative"))
+#: Sections that make runs, and their kinds.
+_SECTIONS = {
+    "matrix": ("mapping", "grid", "random", "hyperband", "bayes", "tpe", "iterative"),
+    "schedule": ("cron", "interval", "datetime"),
+}
 #: Maximum characters of a name that is kept beside a head. A longer name is read from the whole
 #: body.
 _NAME = 1024
@@ -68,14 +72,14 @@ def run_kind(body: Body) -> str | None:
 
 
 def run_runtime(body: Body) -> str | None:
-    """What the kind of a run leaves open: which search a matrix does."""
+    """What the kind of a run leaves open: which search a matrix does, and what a schedule is."""
     kind = run_kind(body)
-    if kind != "matrix":
+    if kind not in _SECTIONS:
         return kind
     spec = body.get("spec") or {}
-    matrix = spec.get("matrix") or (spec.get("component") or {}).get("matrix") or {}
-    found = str(matrix.get("kind"))
-    return found if found in _SEARCHES else kind
+    section = spec.get(kind) or (spec.get("component") or {}).get(kind) or {}
+    found = str(section.get("kind"))
+    return found if found in _SECTIONS[kind] else kind
 
 
 def pipeline_of(meta: ObjectMeta) -> dict[str, Any] | None:
@@ -83,7 +87,9 @@ def pipeline_of(meta: ObjectMeta) -> dict[str, Any] | None:
     owner = find_controller({"metadata": meta})
     if owner is None:
         return None
-    kind = "dag" if read_iteration({"metadata": meta}) is None else "matrix"
+    body: Body = {"metadata": meta}
+    kind = "dag" if read_iteration(body) is None else "matrix"
+    kind = kind if read_schedule_at(body) is None else "schedule"
     return {"uuid": uuid_of(owner["uid"]), "name": owner["name"], "kind": kind}
 
 

@@ -34,7 +34,8 @@ class Descendant:
 
 def is_pipeline(body: Body) -> bool:
     """Whether the run has made runs, or is about to."""
-    return "children" in read_status(body)
+    status = read_status(body)
+    return "children" in status or "schedule" in status
 
 
 def find_descendants(pipeline: Body, runs: Sequence[Listed]) -> list[Descendant]:

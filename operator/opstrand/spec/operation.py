@@ -33,6 +33,11 @@ class Control(Section):
     skip: Annotated[bool, Strict()] | None = Field(
         None, description="Skip the run before it starts.", examples=[True]
     )
+    suspend: Annotated[bool, Strict()] | None = Field(
+        None,
+        description="Let a schedule start no runs until this is false again.",
+        examples=[True],
+    )
     invalidate: Annotated[bool, Strict()] | None = Field(
         None, description="Never reuse this run's result for another run.", examples=[True]
     )

@@ -5,20 +5,23 @@ Owns the keys. Must not read the clock.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
-from opstrand.spec.problems import describe, fail
-from opstrand.spec.scalars import OR_TEMPLATE, Accepts, Flag, Text, Whole
+from opstrand.spec.cron import read_cron
+from opstrand.spec.problems import describe, fail, fail_at
+from opstrand.spec.scalars import OR_TEMPLATE, Accepts, Flag, Text, Whole, is_template
 from opstrand.spec.section import ByKind, Section
 
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(datetime)
 _SPAN: TypeAdapter[timedelta] = TypeAdapter(timedelta)
+_SECOND = timedelta(seconds=1)
+#: Between these, every time zone can be converted to every other.
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
 
 def _validate_moment(value: Any) -> Any:
@@ -28,63 +31,58 @@ def _validate_moment(value: Any) -> Any:
             f"expected a date and time such as 2026-01-31T10:00:00Z, found {describe(value)}",
         )
     try:
-        _MOMENT.validate_python(value)
+        year = _MOMENT.validate_python(value).year
     except ValueError:
+        year = 0
+    if not _FIRST_YEAR <= year <= _LAST_YEAR:
         raise fail(
             "InvalidSpec",
             f"expected a date and time such as 2026-01-31T10:00:00Z, found {describe(value)}",
-        ) from None
+        )
     return value
+
+
+def read_moment(value: Any, zone: tzinfo) -> datetime:
+    """Return the moment that a validated text means, in whole seconds, rounded up.
+
+    A text without an offset is a time in `zone`.
+    """
+    moment = _MOMENT.validate_python(value)
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+    # In UTC: differences between two times of one zone would leave out its changes of the clock.
+    moment = moment.astimezone(UTC)
+    return moment if not moment.microsecond else moment.replace(microsecond=0) + _SECOND
+
+
+def read_span(value: Any) -> timedelta:
+    """Return the time that validated seconds, or a duration, mean."""
+    return _SPAN.validate_python(value)
 
 
 def _validate_span(value: Any) -> Any:
     try:
-        seconds = _SPAN.validate_python(value).total_seconds()
+        span = _SPAN.validate_python(value)
     except ValueError:
         raise fail(
             "InvalidSpec", f"expected seconds or a duration such as PT1H, found {describe(value)}"
         ) from None
-    if isinstance(value, bool) or seconds <= 0:
-        raise fail("InvalidSpec", f"expected a duration above 0, found {describe(value)}")
+    if isinstance(value, bool) or span < _SECOND:
+        raise fail(
+            "InvalidSpec", f"expected a duration of at least 1 second, found {describe(value)}"
+        )
     return value
 
 
 def _validate_cron(value: Any) -> Any:
-    if isinstance(value, str) and value not in _ALIASES and not _is_cron(value.split()):
-        fields = (
-            "minute, hour, day, month and weekday, or one of @hourly, @daily, @weekly, @monthly, "
-            "@quarterly, @yearly"
-        )
-        raise fail("InvalidSpec", f"expected {fields}; found {describe(value)}")
+    if isinstance(value, str):
+        try:
+            read_cron(value)
+        except ValueError as error:
+            message = f"{error}; found {describe(value)}"
+            raise fail("InvalidSpec", message) from None
     return value
 
 
-def _is_cron(words: list[str]) -> bool:
-    """Whether these are five fields, or six with seconds, whose numbers are in range.
-
-    The meaning of a letter such as L is the business of the scheduler.
-    """
-    return len(words) in (5, 6) and all(
-        _CRON_FIELD.fullmatch(word)
-        and all(low <= int(number) <= high for number in _CRON_NUMBER.findall(word))
-        for word, (low, high) in zip(words, _CRON_RANGES, strict=False)
-    )
-
-
-_ALIASES = (
-    "@hourly",
-    "@daily",
-    "@midnight",
-    "@weekly",
-    "@monthly",
-    "@quarterly",
-    "@yearly",
-    "@annually",
-)
-_CRON_FIELD = re.compile(r"[\w*?/,#-]{1,100}", re.ASCII)
-#: The numbers of a field, except those after a slash: a step may be any number.
-_CRON_NUMBER = re.compile(r"(?:^|[,-])(\d+)")
-_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7), (0, 59))
 Cron = Annotated[Text, BeforeValidator(_validate_cron), OR_TEMPLATE]
 Moment = Annotated[Any, BeforeValidator(_validate_moment), OR_TEMPLATE, Accepts("date and time")]
 Span = Annotated[
@@ -95,6 +93,12 @@ Span = Annotated[
 ]
 
 
+def _validate_count(value: Any) -> Any:
+    if isinstance(value, int) and value < 1:
+        raise fail("InvalidSpec", f"expected a number of at least 1, found {describe(value)}")
+    return value
+
+
 class _Repeated(Section):
     start_at: Moment | None = Field(
         None, description="No run before this moment.", examples=["2026-01-01T00:00:00Z"]
@@ -102,10 +106,29 @@ class _Repeated(Section):
     end_at: Moment | None = Field(
         None, description="No run after this moment.", examples=["2026-12-31T00:00:00Z"]
     )
-    max_runs: Whole | None = Field(None, description="How many runs at most.", examples=[10])
-    depends_on_past: Flag | None = Field(
-        None, description="Whether a run waits for the one before it.", examples=[True]
+    max_runs: Annotated[Whole, BeforeValidator(_validate_count)] | None = Field(
+        None, description="How many runs at most.", examples=[10]
     )
+    depends_on_past: Flag | None = Field(
+        None,
+        description="Whether a run starts only after the one before it has ended.",
+        examples=[True],
+    )
+
+    @model_validator(mode="after")
+    def _validate_end(self) -> Self:
+        start, end = self.start_at, self.end_at
+        if start is None or end is None or is_template(start) or is_template(end):
+            return self
+        zone = self._zone
+        if read_moment(end, zone) < read_moment(start, zone):
+            message = f"expected a time after startAt ({start}), found {describe(end)}"
+            raise fail_at([(("endAt",), "InvalidSpec", message)], self)
+        return self
+
+    @property
+    def _zone(self) -> tzinfo:
+        return UTC
 
 
 class CronSchedule(_Repeated):
@@ -115,9 +138,16 @@ class CronSchedule(_Repeated):
         "cron", description="The kind of the schedule.", examples=["cron"]
     )
     cron: Cron = Field(
-        description="Minute, hour, day, month, weekday; or @hourly, @daily, ...",
+        description=(
+            "Minute, hour, day, month, weekday; or @hourly, @daily, ... In UTC, or in the zone of "
+            "`CRON_TZ=ZONE` in front of it."
+        ),
         examples=["0 6 * * 1"],
     )
+
+    @property
+    def _zone(self) -> tzinfo:
+        return UTC if is_template(self.cron) else read_cron(self.cron).tzinfo
 
 
 class IntervalSchedule(_Repeated):

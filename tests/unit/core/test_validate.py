@@ -134,7 +134,6 @@ def test_an_unknown_name_in_an_operations_own_fields_is_reported_before_there_ar
     ("fields", "path"),
     [
         ({"matrix": {"kind": "iterative", "maxIterations": 2}}, "matrix.kind"),
-        ({"schedule": {"kind": "interval", "frequency": 60}}, "schedule"),
         ({"hooks": [{"hubRef": "slack"}]}, "hooks"),
         ({"events": [{"ref": "ops.a", "kinds": ["run_status_done"]}]}, "events"),
         ({"build": {"hubRef": "kaniko"}}, "build"),

@@ -153,7 +153,11 @@ def test_an_unknown_key_is_named_with_its_path_and_the_nearest(
         ({"run": "job"}, "run", "expected a mapping with a `kind`"),
         ({"matrix": {"kind": "grid"}}, "matrix.params", "is required"),
         ({"matrix": {"kind": "hyperopt"}}, "matrix.kind", "expected a kind of matrix"),
-        ({"schedule": {"kind": "interval", "frequency": 0}}, "schedule.frequency", "above 0"),
+        (
+            {"schedule": {"kind": "interval", "frequency": 0}},
+            "schedule.frequency",
+            "at least 1 second",
+        ),
         (
             {"schedule": {"kind": "datetime", "startAt": "soon"}},
             "schedule.startAt",
@@ -207,6 +211,30 @@ def test_an_unknown_key_is_named_with_its_path_and_the_nearest(
             "found the text '61 6 * * *'",
         ),
         ({"schedule": {"kind": "cron", "cron": "@fortnightly"}}, "schedule.cron", "@monthly"),
+        ({"schedule": {"kind": "cron", "cron": "0 0 30 2 *"}}, "schedule.cron", "day-of-month"),
+        (
+            {"schedule": {"kind": "cron", "cron": "TZ=Europe/Berln @daily"}},
+            "schedule.cron",
+            "did you mean 'Europe/Berlin'?",
+        ),
+        (
+            {"schedule": {"kind": "interval", "frequency": 60, "maxRuns": 0}},
+            "schedule.maxRuns",
+            "expected a number of at least 1, found the number 0",
+        ),
+        (
+            {
+                "schedule": {
+                    "kind": "cron",
+                    "cron": "@daily",
+                    "startAt": "2026-02-01",
+                    "endAt": "2026-01-31T23:59:59Z",
+                }
+            },
+            "schedule.endAt",
+            "expected a time after startAt (2026-02-01)",
+        ),
+        ({"schedule": {"kind": "datetime", "startAt": "0001-01-01"}}, "schedule.startAt", "date"),
         ({"mount": [3]}, "mount[0]", "expected text or a mapping, found the number 3"),
         (
             {"run": {**JOB, "init": [{"paths": 3}]}},
@@ -335,6 +363,8 @@ def test_a_template_may_stand_for_what_is_rendered_later(data: dict[str, Any]) -
         "0 0 L * 5L",
         "0 6 * * 1 30",
         "@quarterly",
+        "CRON_TZ=America/New_York 0 6 * * 1-5",
+        "TZ=UTC @daily",
         "{{ every }}",
     ],
 )

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opstrand.api.contents import Content
+from opstrand.core.identity import read_schedule_at
 from opstrand.core.phase import published_status
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.run_values import order_inputs, order_outputs
@@ -43,6 +44,7 @@ def run_view(body: Body, owner: str, content: Content | None = None) -> dict[str
         "description": status.get("description") or spec.get("description"),
         "created_at": meta.get("creationTimestamp"),
         "updated_at": updated_at(body),
+        "schedule_at": read_schedule_at(body),
         "started_at": status.get("startedAt"),
         "finished_at": status.get("finishedAt"),
         "wait_time": wait_time(body),

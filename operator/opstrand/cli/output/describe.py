@@ -23,10 +23,11 @@ from opstrand.cli.output.format import (
     show_value,
 )
 from opstrand.cli.output.lineage import find_downstream
-from opstrand.cli.output.members import count_children, is_pipeline
+from opstrand.cli.output.members import count_children, is_pipeline, is_schedule
 from opstrand.cli.output.pipelines.family import read_family
 from opstrand.cli.output.pipelines.tree import describe_best, describe_family
 from opstrand.cli.output.table import as_table
+from opstrand.cli.output.ticks import describe_ticks
 from opstrand.core.lifecycle.conditions import REPORT_KEPT, get_condition
 from opstrand.core.names import find_controller, read_op, run_uuid
 from opstrand.core.phase import Phase, parse_phase
@@ -64,10 +65,12 @@ def describe_run(
     pipeline, however many there are.
     """
     status = read_status(body)
-    family = read_family(body, others) if is_pipeline(body) else None
+    is_family = is_pipeline(body) and not is_schedule(body)
+    family = read_family(body, others) if is_family else None
     sections = [
         _facts(body, target),
         describe_family(family, whole=whole) if family is not None else "",
+        describe_ticks(body),
         _pairs("inputs", order_inputs(body)),
         _pairs("outputs", order_outputs(body)),
         _artifacts(status.get("artifacts") or ()),

@@ -20,7 +20,7 @@ Run = TypeVar("Run", bound=Body)
 Path = tuple[str, ...]
 
 #: The kinds of runs that make runs.
-KINDS = ("dag", "matrix")
+KINDS = ("dag", "matrix", "schedule")
 #: Selects the runs that no pipeline made, for kubectl too.
 ROOTS = f"!{names.PIPELINE}"
 
@@ -35,6 +35,15 @@ def is_root(body: Body) -> bool:
     return names.PIPELINE not in (body["metadata"].get("labels") or {})
 
 
+def is_schedule(body: Body) -> bool:
+    """Return whether a run makes a run at each of some times, so that there is no whole of them."""
+    status = read_status(body)
+    if status.get("kind"):
+        return status.get("kind") == "schedule"
+    spec = body.get("spec") or {}
+    return bool(spec.get("schedule") or (spec.get("component") or {}).get("schedule"))
+
+
 def is_pipeline(body: Body) -> bool:
     """Return whether a run makes runs; for one that the operator has not seen, by its file."""
     status = read_status(body)
@@ -45,11 +54,15 @@ def is_pipeline(body: Body) -> bool:
     spec = body.get("spec") or {}
     component = spec.get("component") or {}
     is_matrix = bool(spec.get("matrix") or component.get("matrix"))
-    return is_matrix or (component.get("run") or {}).get("kind") == "dag"
+    return is_matrix or is_schedule(body) or (component.get("run") or {}).get("kind") == "dag"
 
 
 def count_children(body: Body) -> str:
     """Return how many runs of a pipeline have ended, of how many; empty for any other run."""
+    ticks = read_status(body).get("schedule")
+    if ticks is not None:
+        runs = int(ticks.get("runs") or 0)
+        return f"{runs - len(ticks.get('active') or ())}/{runs}"
     stored = read_status(body).get("children")
     states = str((stored or {}).get("states") or "")
     return f"{sum(letter in PUBLISHED for letter in states)}/{len(states)}" if stored else ""

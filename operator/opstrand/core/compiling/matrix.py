@@ -56,13 +56,13 @@ def find_chosen(compiled: CompiledOperation) -> frozenset[str]:
     Those are what the matrix gives, and values with a template that reads one of them.
     """
     chosen = {*matrix_names(compiled.matrix)}
-    reads = dict(_iter_reads(compiled))
+    reads = dict(iter_reads(compiled))
     while found := {name for name, read in reads.items() if not chosen.isdisjoint(read)} - chosen:
         chosen |= found
     return frozenset(chosen)
 
 
-def _iter_reads(compiled: CompiledOperation) -> Iterator[tuple[str, frozenset[str]]]:
+def iter_reads(compiled: CompiledOperation) -> Iterator[tuple[str, frozenset[str]]]:
     """Yield each name with the names that its templates read.
 
     A template that reads all values reads what the matrix gives.

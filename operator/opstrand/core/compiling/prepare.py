@@ -7,11 +7,12 @@ and a cluster. Must not look at other runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from opstrand.core.compiling.check import check_alone
 from opstrand.core.compiling.compile import compile_alone, compile_operation
+from opstrand.core.compiling.schedule import share_with_schedule
 from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.identity import Identity, read_identity
 from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure
@@ -44,8 +45,10 @@ class Prepared:
 
     @property
     def components(self) -> frozenset[str]:
-        """The Components that the operations of a pipeline name."""
-        nodes = {} if self.compiled is None else self.compiled.nodes
+        """The Components that operations of a pipeline name; a schedule leaves them to its runs."""
+        if self.compiled is None or self.compiled.schedule is not None:
+            return frozenset()
+        nodes = self.compiled.nodes
         return frozenset(name for _, name in list_hub_refs(nodes))
 
     @property
@@ -86,19 +89,26 @@ def prepare(
     frozen, is_child = read_status(body).get("component"), not identity.is_independent
     hub_ref = operation.hub_ref if operation.component is None else None
     if hub_ref is None:
-        compiled = _compile(operation, None, is_child)
-        return Prepared(identity, operation, compiled, refs=collect_refs(compiled))
+        compiled = _compile(operation, None, identity)
+        return Prepared(identity, operation, compiled, refs=_find_refs(compiled))
     found = frozen or component
     if found is None:
         alone = compile_alone(operation)
         _refuse([*check_alone(alone), *find_missing(alone, is_child=is_child)])
         return Prepared(identity, operation, None, missing_component=component_name(hub_ref))
     check_size(found, COMPONENT, f"Component {hub_ref!r}")
-    compiled = _compile(operation, found, is_child)
+    compiled = _compile(operation, found, identity)
     _refuse(list(find_itself(compiled.nodes, component_name(hub_ref))))
-    return Prepared(
-        identity, operation, compiled, frozen_component=found, refs=collect_refs(compiled)
-    )
+    # Each run of a schedule has the component as it is then.
+    kept = None if compiled.schedule is not None else found
+    return Prepared(identity, operation, compiled, frozen_component=kept, refs=_find_refs(compiled))
+
+
+def _find_refs(compiled: CompiledOperation) -> frozenset[Ref]:
+    """Return the runs that the run itself refers to, not those that it makes on a schedule."""
+    if compiled.schedule is not None:
+        compiled = share_with_schedule(compiled)
+    return collect_refs(compiled)
 
 
 def _check_namespace(operation: Operation, body: Mapping[str, Any]) -> None:
@@ -112,11 +122,14 @@ def _check_namespace(operation: Operation, body: Mapping[str, Any]) -> None:
 
 
 def _compile(
-    operation: Operation, component: Mapping[str, Any] | None, is_child: bool
+    operation: Operation, component: Mapping[str, Any] | None, identity: Identity
 ) -> CompiledOperation:
     parsed = None if component is None else parse_component(component)
     compiled = compile_operation(operation, component=parsed)
-    _refuse(find_missing(compiled, is_child=is_child))
+    if identity.schedule_at is not None:
+        # Its component may have the schedule of which this run is one.
+        compiled = replace(compiled, schedule=None)
+    _refuse(find_missing(compiled, is_child=not identity.is_independent))
     return compiled
 
 

@@ -19,7 +19,6 @@ from opstrand.errors import MAX_PROBLEMS, Problem
 RUN_KINDS = ("job", "service", "dag")
 #: Section -> its name in a sentence, and what to use instead today.
 _SECTIONS = {
-    "schedule": ("a schedule", ""),
     "hooks": ("a hook", ""),
     "events": ("an event outside of a pipeline", ""),
     "build": ("a build", ""),
@@ -39,6 +38,9 @@ def find_missing(compiled: CompiledOperation, *, is_child: bool = False) -> list
     if compiled.kind == "dag":
         problems += check_early_stopping(compiled.run.get("earlyStopping"), "run.earlyStopping")
     written = {section: getattr(compiled, section) for section in _SECTIONS}
+    if is_child and compiled.schedule is not None:
+        message = "an operation of a pipeline cannot have a schedule"
+        problems.append(Problem("InvalidSpec", message, "schedule"))
     problems += _find_sections(written, is_child=is_child)
     for node in compiled.nodes.values():
         known = node.compiled

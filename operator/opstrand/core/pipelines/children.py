@@ -78,8 +78,9 @@ def render_child(
     spec: Mapping[str, Any],
     inherited: Mapping[str, Any] | None = None,
     without_run: Mapping[str, str] | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Return the manifest of one child.
+    """Return the manifest of one child. `notes`: further annotations.
 
     `without_run`: the published statuses of the operations that it refers to and that ended without
     a run. Raises SpecError TooDeep below too many pipelines.
@@ -89,7 +90,7 @@ def render_child(
     if depth > MAX_DEPTH:
         message = f"a pipeline may be at most {MAX_DEPTH} levels deep, found {depth} above '{key}'"
         raise SpecError("TooDeep", message, "run.operations")
-    annotations = {names.DEPTH: str(depth)}
+    annotations = {names.DEPTH: str(depth), **(notes or {})}
     if isinstance(key, int):
         annotations[names.ITERATION] = str(key)
     if without_run:

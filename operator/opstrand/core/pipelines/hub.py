@@ -79,9 +79,12 @@ def find_itself(nodes: Mapping[str, Node], name: str) -> Iterator[Problem]:
 def check_above(name: str, above: Iterable[Body]) -> None:
     """Refuse a run of this Component if a pipeline above it is one.
 
-    `above`: the runs that made it, the nearest first. Raises SpecError RefToItself.
+    `above`: the runs that made it, the nearest first; a schedule is no pipeline that contains its
+    runs. Raises SpecError RefToItself.
     """
     for body in above:
+        if "schedule" in read_status(body):
+            continue
         found = find_hub_ref(body.get("spec") or {})
         if found is not None and found.replace(":", ".", 1) == name:
             message = (

@@ -39,6 +39,22 @@ def find_pipeline(body: Body, find: FindRun) -> Body | None:
     return None
 
 
+def is_outside(body: Body, find: FindRun) -> bool:
+    """Return whether no pipeline of kind dag is around a run: then `ops.NAME` is any run's name.
+
+    A schedule at the top makes runs that stand alone. False while it is not known.
+    """
+    run: Body | None = body
+    for _ in range(_MOST_LEVELS):
+        if run is None or (read_status(run).get("kind") == "dag" and run is not body):
+            return False
+        uid = names.controller_uid(run)
+        if not uid:
+            return True
+        run = find(uid)
+    return False
+
+
 def sibling_name(pipeline: Body, op: str) -> str:
     """Return the name of the run of an operation of this pipeline."""
     metadata = pipeline["metadata"]

@@ -35,6 +35,7 @@ class Frozen:
     requeue_after: float | None = None
     phase: Phase = Phase.STARTING
     reason: str = "PodCreated"
+    message: str = ""
 
 
 class Runtime(Protocol):

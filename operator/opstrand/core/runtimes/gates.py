@@ -84,11 +84,15 @@ def _find_component(snapshot: Snapshot) -> Decision | None:
 
 
 def _find_approval(snapshot: Snapshot) -> Decision | None:
-    """Wait for approval before any ref. An approval that is a template is known with the plan."""
+    """Wait for approval before any ref. An approval that is a template is known with the plan.
+
+    A schedule waits for none: each of its runs does.
+    """
     prepared = snapshot.prepared
     if isinstance(prepared, SpecError) or prepared.compiled is None:
         return None
-    return wait_for_approval(snapshot) if prepared.compiled.is_approved is False else None
+    is_awaited = prepared.compiled.is_approved is False and prepared.compiled.schedule is None
+    return wait_for_approval(snapshot) if is_awaited else None
 
 
 _READ: tuple[Gate, ...] = (_find_component, _find_approval)

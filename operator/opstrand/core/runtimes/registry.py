@@ -12,12 +12,19 @@ from opstrand.core.runtimes.base import Runtime
 from opstrand.core.runtimes.dag import DagRuntime
 from opstrand.core.runtimes.job import JobRuntime
 from opstrand.core.runtimes.matrix import MatrixRuntime
+from opstrand.core.runtimes.schedule import ScheduleRuntime
 from opstrand.core.runtimes.service import ServiceRuntime
 
 #: The kind of a run that is over and was never frozen, and of one whose own mark was removed.
 _DEFAULT: Runtime = JobRuntime()
 #: A matrix has children too: its own mark counts first.
-_ALL: tuple[Runtime, ...] = (_DEFAULT, ServiceRuntime(), MatrixRuntime(), DagRuntime())
+_ALL: tuple[Runtime, ...] = (
+    _DEFAULT,
+    ServiceRuntime(),
+    ScheduleRuntime(),
+    MatrixRuntime(),
+    DagRuntime(),
+)
 RUNTIMES: Mapping[str, Runtime] = {one.kind: one for one in _ALL}
 
 

@@ -11,10 +11,12 @@ from typing import Any
 
 from opstrand.core.compiling.matrix import share
 from opstrand.core.compiling.prepare import Prepared
+from opstrand.core.compiling.schedule import share_with_schedule
 from opstrand.core.lifecycle.conditions import REFS_RESOLVED, get_condition
 from opstrand.core.lifecycle.retry import read_platform_retries
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, end
+from opstrand.core.operation import CompiledOperation
 from opstrand.core.phase import Phase
 from opstrand.core.pipelines.hub import FROZEN, freeze_components
 from opstrand.core.planning.frozen_catalog import freeze_catalog
@@ -49,7 +51,7 @@ def _resolve(snapshot: Snapshot) -> Decision:
     if _was_frozen(snapshot):
         return _freeze(snapshot, prepared, read_frozen(snapshot.status))
     found = resolve(
-        share(prepared.compiled),
+        _find_own_part(prepared.compiled),
         prepared.identity,
         snapshot.upstream,
         project=snapshot.project,
@@ -64,6 +66,13 @@ def _resolve(snapshot: Snapshot) -> Decision:
             patient=found.reason == "UpstreamPending",
         )
     return _freeze(snapshot, prepared, found)
+
+
+def _find_own_part(compiled: CompiledOperation) -> CompiledOperation:
+    """Return the part of an operation whose values are the run's own, not those of its runs."""
+    if compiled.schedule is not None:
+        return share_with_schedule(compiled)
+    return share(compiled)
 
 
 def _was_frozen(snapshot: Snapshot) -> bool:
@@ -90,7 +99,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
     if frozen.plan.is_approved is False:
         return wait_for_approval(snapshot)
     facts = {**_list_facts(snapshot, prepared, resolved, frozen, kind), **frozen.facts}
-    status = advanced(snapshot, frozen.phase, frozen.reason, "", **facts)
+    status = advanced(snapshot, frozen.phase, frozen.reason, frozen.message, **facts)
     prepared.check_total(snapshot.body, status)
     return Decision(
         status,

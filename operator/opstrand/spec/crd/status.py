@@ -123,6 +123,25 @@ def status_schema() -> Schema:
                 "The Components that the operations of a pipeline name, each with its digest and "
                 "its spec as it was when the pipeline started."
             ),
+            "schedule": {
+                "description": "When the runs of a schedule are due, and what became of them.",
+                **_object(
+                    written=OPEN_OBJECT,
+                    generation={"type": "integer", "format": "int64"},
+                    handled=_MOMENT,
+                    next=_MOMENT,
+                    runs=_COUNT,
+                    succeeded=_COUNT,
+                    failed=_COUNT,
+                    missed=_COUNT,
+                    gap=OPEN_OBJECT,
+                    active=_list(_object(at=_MOMENT, name=_TEXT), 10_000),
+                    results=_list(
+                        _object(at=_MOMENT, name=_TEXT, phase=_TEXT, reason=_TEXT, message=_TEXT),
+                        16,
+                    ),
+                ),
+            },
             "inherited": _values("What the runs of a pipeline inherit, final before they start."),
             "inputs": _values(
                 "The values that the run got, final before it starts. Every attempt is rendered "

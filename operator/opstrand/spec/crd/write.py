@@ -36,7 +36,9 @@ FOLDER = Path(__file__).resolve().parents[4] / "crds"
 _NOTE = "# Generated from operator/opstrand/spec by `make crds`; not edited by hand.\n"
 
 #: What may change in an Operation after its creation. The rest is the request, which is one run.
-EDITABLE = ("control", "isApproved", "termination")
+#: A schedule may change, but not come or go: with it, the run is of another kind.
+EDITABLE = ("control", "isApproved", "termination", "schedule")
+_LASTING = "has(self.spec.schedule) == has(oldSelf.spec.schedule)"
 _ONE_RUN = (
     "an Operation is one run: use a new name, kubectl create with generateName, or opstrand run"
 )
@@ -188,9 +190,10 @@ def _immutable(ruled: Sequence[str]) -> Schema:
     whole = "self.spec == oldSelf.spec && oldSelf.spec == self.spec"
     same = " && ".join(f"({_is_same(key)})" for key in ruled)
     edited = " || ".join(f"!({_is_same(key)})" for key in EDITABLE)
-    first = " : ".join(f"!({_is_same(key)}) ? '{key}'" for key in ruled)
+    changes = [*((_is_same(key), key) for key in ruled), (_LASTING, "schedule")]
+    first = " : ".join(f"!({same_key}) ? '{key}'" for same_key, key in changes)
     return {
-        "rule": f"({_STATUS_GREW}) || ({whole}) || ({same} && ({edited}))",
+        "rule": f"({_STATUS_GREW}) || ({whole}) || ({_LASTING} && {same} && ({edited}))",
         "message": f"what was asked cannot change; {_ONE_RUN}",
         "messageExpression": f"({first} : 'what was asked') + ' cannot change; {_ONE_RUN}'",
         "fieldPath": ".spec",

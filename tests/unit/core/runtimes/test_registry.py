@@ -18,8 +18,8 @@ SHELL = ("controller/gather.py", "controller/apply.py", "controller/cache.py", "
 
 
 def test_the_kinds_that_start_are_the_kinds_that_files_may_have() -> None:
-    # A matrix makes runs of the kind that its file has.
-    assert set(RUNTIMES) == {*RUN_KINDS, "matrix"}
+    # A matrix and a schedule make runs of the kind that their file has.
+    assert set(RUNTIMES) == {*RUN_KINDS, "matrix", "schedule"}
     assert all(kind == runtime.kind for kind, runtime in RUNTIMES.items())
 
 

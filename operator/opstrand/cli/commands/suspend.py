@@ -1,0 +1,21 @@
+"""`opstrand suspend`."""
+
+from __future__ import annotations
+
+import click
+
+from opstrand.cli.command import command
+from opstrand.cli.options import Target, local_or_cluster_options
+
+
+@command
+@local_or_cluster_options
+@click.argument("runs", nargs=-1, required=True, metavar="SCHEDULE...")
+def suspend(target: Target, runs: tuple[str, ...]) -> int:
+    """Let schedules start no runs until they are resumed.
+
+    Runs that a schedule has started go on.
+    """
+    from opstrand.cli.bulk import order_schedules
+
+    return order_schedules(target, runs, is_suspended=True)

@@ -1,0 +1,1 @@
+"""The ticks of schedules, and what is kept of them. Pure."""
