@@ -6,7 +6,7 @@ Must not read logs. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -38,20 +38,18 @@ def is_pipeline(body: Body) -> bool:
     return "children" in status or "schedule" in status
 
 
-def find_descendants(pipeline: Body, runs: Sequence[Listed]) -> list[Descendant]:
+#: Returns the runs that the Operation of a uid made.
+MadeBy = Callable[[str], Sequence[Listed]]
+
+
+def find_descendants(pipeline: Body, made_by: MadeBy) -> list[Descendant]:
     """The runs below a pipeline that make no runs themselves, by their places."""
-    made: dict[str, list[Listed]] = {}
-    for run in runs:
-        if uid := names.controller_uid(run.head):
-            made.setdefault(uid, []).append(run)
-    found = _walk(pipeline, made, (), "")
+    found = _walk(pipeline, made_by, (), "")
     return sorted(found, key=lambda one: one.place)
 
 
-def _walk(
-    pipeline: Body, made: Mapping[str, list[Listed]], place: Place, name: str
-) -> Iterator[Descendant]:
-    children = made.get(str(pipeline["metadata"]["uid"]), ())
+def _walk(pipeline: Body, made_by: MadeBy, place: Place, name: str) -> Iterator[Descendant]:
+    children = made_by(str(pipeline["metadata"]["uid"]))
     if not children or len(place) >= MOST_LEVELS:
         return
     keys = _read_keys(unpack(pipeline))
@@ -69,7 +67,7 @@ def _walk(
         where = (*place, len(keys) + others.index(object_name) if at is None else at)
         path = f"{name}/{own}" if name else own
         if is_pipeline(child.head):
-            yield from _walk(child.head, made, where, path)
+            yield from _walk(child.head, made_by, where, path)
         else:
             yield Descendant(where, path, child)
 

@@ -12,7 +12,7 @@ import base64
 import contextlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from opstrand.errors import PlatformError
 from opstrand.runs.bodies import is_final, run_uuid
 from opstrand.runs.descendants import Descendant, Place, find_descendants
 from opstrand.runs.log_tail import CHUNK_BYTES, Chunk, Cursor, Patience, follow
-from opstrand.runs.protocols import LogLine, RunNotFound, Runs
+from opstrand.runs.protocols import Listed, LogLine, RunNotFound, Runs
 from opstrand.types import Body, RecordedPod
 
 #: Logs that are read at the same time for one request; the others wait for their turn.
@@ -159,6 +159,9 @@ class _Reading:
         self._runs, self._body, self._cursor = runs, body, cursor
         self._project = body["metadata"]["namespace"]
         self._logs: dict[Place, _Log] = {}
+        #: What was found below the pipeline, and what each of the pipelines had made then.
+        self._found: list[Descendant] = []
+        self._versions: dict[str, int] = {}
         self._arrived = asyncio.Event()
         self._is_complete = False
 
@@ -178,8 +181,7 @@ class _Reading:
         """Begin to read the logs whose turn it is. Returns whether nothing more comes of them."""
         # The pipeline is read before its runs: once it is over, it makes no more.
         pipeline = await self._runs.get(self._project, run_uuid(self._body))
-        found = find_descendants(pipeline, await self._runs.list(self._project))
-        left = [one for one in found if not self._cursor.is_done(one.place)]
+        left = [one for one in self._look(pipeline) if not self._cursor.is_done(one.place)]
         share = max(CHUNK_BYTES // max(1, len(left)), _SHARE)
         for one in sorted(left, key=_by_start):
             is_free = sum(not log.task.done() for log in self._logs.values()) < _MOST_OPEN
@@ -190,6 +192,24 @@ class _Reading:
         logs = [self._logs.get(one.place) for one in left]
         self._is_complete = all(log is not None and log.is_read for log in logs)
         return all(log is not None and log.task.done() for log in logs)
+
+    def _look(self, pipeline: Body) -> list[Descendant]:
+        """The runs below the pipeline, looked for again if any of them changed."""
+        if not self._versions or self._has_changed():
+            self._versions.clear()
+            self._found = find_descendants(pipeline, self._made_by)
+        return self._found
+
+    def _made_by(self, uid: str) -> Sequence[Listed]:
+        self._versions[uid] = self._runs.version_below(self._project, uid)
+        return self._runs.made_by(self._project, uid)
+
+    def _has_changed(self) -> bool:
+        """Whether any run of any of these pipelines changed since it was looked at."""
+        return any(
+            self._runs.version_below(self._project, uid) != version
+            for uid, version in self._versions.items()
+        )
 
     def _open(self, one: Descendant, share: int) -> _Log:
         chunk = Chunk(self._cursor.open.get(one.place) or Cursor(), most=share)

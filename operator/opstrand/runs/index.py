@@ -8,11 +8,13 @@ from the responses to our own writes, in any order: the newest wins. Must not do
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from opstrand.core import names
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.packed import is_large, pack, unpack
 from opstrand.kube.versions import is_newer
@@ -49,6 +51,11 @@ class Index:
         #: For large bodies: the fields that lists are sorted by and that the heads lack.
         self._beside: dict[Key, Mapping[str, Any]] = {}
         self._keys: dict[Key, Key] = {}
+        #: The keys of the runs that a pipeline made, by its namespace and uid, and the number of
+        #: the last change of one of them.
+        self._made: defaultdict[Key, set[Key]] = defaultdict(set)
+        self._versions: dict[Key, int] = {}
+        self._numbers = itertools.count(1)
         self._waiting: defaultdict[Key, set[asyncio.Event]] = defaultdict(set)
 
     def find(self, project: str, uuid: str) -> Body | None:
@@ -67,6 +74,30 @@ class Index:
     def heads(self) -> Sequence[Body]:
         """The runs of all projects, none of them unpacked."""
         return list(self._bodies.values())
+
+    def made_by(self, project: str, uid: str) -> Sequence[Listed]:
+        """The runs that the Operation of this uid made, none of them unpacked."""
+        keys = self._made.get((project, uid), ())
+        return [Listed(self._bodies[key], self._beside.get(key, {})) for key in keys]
+
+    def version_below(self, project: str, uid: str) -> int:
+        """A number that changes with each change of these runs; 0 if there is none."""
+        return self._versions.get((project, uid), 0)
+
+    def _include(self, key: Key, body: Body) -> None:
+        """Index the run under the pipeline that made it, if there is one."""
+        if uid := names.controller_uid(body):
+            self._made[key[0], uid].add(key)
+            self._versions[key[0], uid] = next(self._numbers)
+
+    def _exclude(self, key: Key, body: Body) -> None:
+        family = key[0], names.controller_uid(body)
+        if family not in self._made:
+            return
+        self._made[family].discard(key)
+        self._versions[family] = next(self._numbers)
+        if not self._made[family]:
+            del self._made[family], self._versions[family]
 
     def put_newest(self, body: Body) -> Body:
         """Store the body as `put` does; returns the newest body of this object."""
@@ -88,10 +119,12 @@ class Index:
             return False
         if known is not None:
             self._keys.pop(_uuid_key(known), None)
+            self._exclude(key, known)
             if _is_other(known, body):
                 self._remember_deleted(known)
         self._keep(key, body)
         self._keys[_uuid_key(body)] = key
+        self._include(key, body)
         if self.observer is not None:
             self.observer.changed(self._bodies[key])
         self._wake(body)
@@ -115,6 +148,7 @@ class Index:
             del self._bodies[key_of(body)]
             self._beside.pop(key_of(body), None)
             self._keys.pop(_uuid_key(body), None)
+            self._exclude(key_of(body), known)
         self._wake(body)
 
     def _remember_deleted(self, body: Body) -> None:

@@ -114,6 +114,12 @@ class KeptRuns:
             raise RunNotFound(name)
         return kept
 
+    def made_by(self, project: str, uid: str) -> Sequence[Listed]:
+        return self._live.made_by(project, uid)
+
+    def version_below(self, project: str, uid: str) -> int:
+        return self._live.version_below(project, uid)
+
     async def find(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
         live = await self._live.find(project, uuids)
         gone = self._archiver.list(project).values()

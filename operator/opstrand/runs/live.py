@@ -129,6 +129,12 @@ class ClusterRuns:
             raise ProjectNotFound(project)
         return self._index.list(project)
 
+    def made_by(self, project: str, uid: str) -> Sequence[Listed]:
+        return self._index.made_by(project, uid)
+
+    def version_below(self, project: str, uid: str) -> int:
+        return self._index.version_below(project, uid)
+
     async def search(self, project: str, search: Search) -> Found:
         return search_listed(await self.list(project), search)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import jsonpatch
 
+from opstrand.core import names
 from opstrand.runs.bodies import is_final, run_uuid
 from opstrand.runs.protocols import (
     Control,
@@ -43,6 +44,7 @@ class MemoryRuns:
         self._logs: dict[tuple[str, int], list[LogLine]] = {}
         self._ended: set[tuple[str, int]] = set()
         self._condition = asyncio.Condition()
+        self._writes = 0
         self._versions = itertools.count(1)
 
     async def get(self, project: str, uuid: str, *, newest: bool = False) -> Body:
@@ -73,6 +75,17 @@ class MemoryRuns:
     async def find(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
         return pick(await self.list(project), uuids)
 
+    def made_by(self, project: str, uid: str) -> Sequence[Listed]:
+        return [
+            Listed(body)
+            for (namespace, _), body in self.bodies.items()
+            if namespace == project and names.controller_uid(body) == uid
+        ]
+
+    def version_below(self, project: str, uid: str) -> int:
+        """The number of writes so far: it changes with those of all runs."""
+        return self._writes
+
     async def projects(self) -> Sequence[str]:
         return sorted(self.known_projects | {namespace for namespace, _ in self.bodies})
 
@@ -97,6 +110,7 @@ class MemoryRuns:
         return stored
 
     async def _changed(self) -> None:
+        self._writes += 1
         async with self._condition:
             self._condition.notify_all()
 

@@ -142,6 +142,12 @@ class Runs(Protocol):
         Raises `ProjectNotFound`.
         """
 
+    def made_by(self, project: str, uid: str) -> Sequence[Listed]:
+        """The runs that the Operation of this uid made, as they are cached; in any order."""
+
+    def version_below(self, project: str, uid: str) -> int:
+        """A number that changes whenever one of those runs does."""
+
     async def search(self, project: str, search: Search) -> Found:
         """One page of all runs of the project, also of those that have no object any more.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.support.builders import JOB, child_of, parent_of, pipeline
 
+from opstrand.core import names
 from opstrand.core.packed import LARGE, is_large, pack
 from opstrand.runs.descendants import find_descendants, is_pipeline
 from opstrand.runs.protocols import Listed
@@ -19,9 +20,10 @@ DAG = dag("p", "a", "b", "grid")
 
 
 def places(pipeline: Body, *runs: Body) -> dict[str, tuple[int, ...]]:
-    return {
-        one.name: one.place for one in find_descendants(pipeline, [Listed(run) for run in runs])
-    }
+    def made_by(uid: str) -> list[Listed]:
+        return [Listed(run) for run in runs if names.controller_uid(run) == uid]
+
+    return {one.name: one.place for one in find_descendants(pipeline, made_by)}
 
 
 def test_a_place_is_the_index_in_the_file_whichever_runs_there_are() -> None:

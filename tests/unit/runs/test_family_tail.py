@@ -7,7 +7,7 @@ import base64
 import json
 import random
 import zlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from opstrand.runs.bodies import run_uuid
 from opstrand.runs.family_tail import FamilyCursor, read_family
 from opstrand.runs.log_tail import Cursor, Patience
 from opstrand.runs.memory import MemoryRuns
-from opstrand.runs.protocols import LogLine
+from opstrand.runs.protocols import Listed, LogLine
 from opstrand.types import Body
 
 SOON = Patience(0.2, 0.05)
@@ -106,6 +106,34 @@ async def test_a_run_that_is_deleted_holds_nobody_back() -> None:
     await enter(runs, DAG, "Succeeded")
     chunk = await read_family(runs, DAG, chunk.cursor, SOON)
     assert (chunk.lines, chunk.is_complete) == ((), True)
+
+
+class CountingRuns(MemoryRuns):
+    """Counts how often the runs of a pipeline are listed; a whole project must not be."""
+
+    looks = 0
+
+    def made_by(self, project: str, uid: str) -> Sequence[Listed]:
+        self.looks += 1
+        return super().made_by(project, uid)
+
+    async def list(self, project: str) -> Sequence[Listed]:
+        raise AssertionError("a project may have a hundred thousand runs")
+
+
+async def test_only_the_runs_of_the_pipeline_are_listed_and_only_when_they_changed() -> None:
+    runs = CountingRuns([PROJECT])
+    await enter(runs, DAG, "Running")
+    await runs.put(begun("a"))
+    chunk = await read_family(runs, DAG, FamilyCursor(), Patience(1.3, 0.05))
+    assert (chunk.lines, runs.looks) == ((), 1)
+    reading = asyncio.create_task(read_family(runs, DAG, FamilyCursor(), Patience(30, 0.05)))
+    await asyncio.sleep(0)
+    b = begun("b")
+    await runs.put(b)
+    await runs.write_log(run_uuid(b), "one")
+    chunk = await reading
+    assert [said.line.text for said in chunk.lines] == ["[b] one"]
 
 
 class BrokenRuns(MemoryRuns):

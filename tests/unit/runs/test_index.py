@@ -24,6 +24,48 @@ def test_an_older_body_changes_nothing() -> None:
     assert index.find("other", UUID) is None
 
 
+def child(version: int, name: str, uid: str, pipeline: str = UID) -> dict[str, Any]:
+    made = body(version, name=name, uid=uid)
+    owner = {
+        "apiVersion": "opstrand.dev/v1",
+        "kind": "Operation",
+        "name": "echo",
+        "uid": pipeline,
+        "controller": True,
+    }
+    made["metadata"]["ownerReferences"] = [owner]
+    return made
+
+
+def test_the_runs_of_a_pipeline_are_found_and_their_changes_are_seen_without_the_others() -> None:
+    index, versions = Index(), list[int]()
+
+    def look() -> list[str]:
+        versions.append(index.version_below("p", UID))
+        return sorted(one.head["metadata"]["name"] for one in index.made_by("p", UID))
+
+    assert look() == []
+    index.put(child(1, "a", "a" * 32))
+    assert look() == ["a"]
+    index.put(child(2, "b", "b" * 32))
+    index.put(child(3, "other", "c" * 32, pipeline="d" * 32))
+    assert look() == ["a", "b"]
+    index.put(child(4, "other", "c" * 32, pipeline="d" * 32))
+    index.put(body(5))
+    assert look() == ["a", "b"]
+    assert versions[-1] == versions[-2], "nothing below it changed"
+    index.put(child(6, "a", "a" * 32))
+    assert look() == ["a", "b"]
+    index.put(body(7, name="a", uid="e" * 32))  # the name was taken again, outside the pipeline
+    assert look() == ["b"]
+    index.drop(child(8, "b", "b" * 32))
+    assert look() == []
+    assert versions.pop(3) == versions[2]
+    assert len(set(versions)) == len(versions) - 1, (
+        "each change is seen, and none is left at the end"
+    )
+
+
 def test_a_name_that_is_taken_again_is_another_run() -> None:
     index = Index()
     index.put(body(10))
