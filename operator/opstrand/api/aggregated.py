@@ -2,7 +2,8 @@
 trusts, and the authority in our APIService by which the API server trusts it.
 
 Owns that all three are current, and that the port opens once they are known. Whatever is missing
-is logged and tried again: runs need the API's other port in any case. Must not answer requests.
+is logged and tried again: runs need the API's other port in any case. Must not answer requests:
+`api.v1` does.
 """
 
 from __future__ import annotations
@@ -16,23 +17,45 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from opstrand.api.app import create_aggregated_app
+from opstrand.api.app import Handler, answer_errors
 from opstrand.api.auth import front_proxy
 from opstrand.api.auth.front_proxy import FrontProxy, read_trust
 from opstrand.api.connections import ConnectionLimits, Runner
 from opstrand.api.own_certificate import OwnCertificate
+from opstrand.api.published.request import AUTH, CALLER, HELD, LIMITS, OWNER, RUNS
+from opstrand.api.v1 import discovery, endpoints
 from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.client import KubeApi
-from opstrand.kube.resources import API_SERVICES, CONFIG_MAPS, RUNS
+from opstrand.kube.resources import API_SERVICES, CONFIG_MAPS
+from opstrand.kube.resources import RUNS as RUNS_RESOURCE
 from opstrand.settings import Settings
 from opstrand.types import Manifest
 
 logger = logging.getLogger(__name__)
 
-API_SERVICE = f"{RUNS.version}.{RUNS.group}"
+API_SERVICE = f"{RUNS_RESOURCE.version}.{RUNS_RESOURCE.group}"
 #: Seconds between two looks, and between two tries until the port is open.
 _INTERVAL, _SOON = 60.0, 5.0
 _BACKLOG = 128
+
+
+def create_aggregated_app(beside: web.Application, front_proxy: FrontProxy) -> web.Application:
+    """What the API server's aggregation layer may ask: `api.v1` alone, over the same runs, rights
+    and limits as the API `beside` it. Its port must be served with the front proxy's TLS.
+    """
+
+    @web.middleware
+    async def identify_by_proxy(request: web.Request, handler: Handler) -> web.StreamResponse:
+        connection = request.get_extra_info("ssl_object")
+        request[CALLER] = front_proxy.identify(connection, request.headers)
+        return await handler(request)
+
+    app = web.Application(middlewares=[answer_errors, identify_by_proxy])
+    app[RUNS], app[AUTH], app[OWNER] = beside[RUNS], beside[AUTH], beside[OWNER]
+    app[HELD], app[LIMITS] = beside[HELD], beside[LIMITS]
+    for routes in (endpoints, discovery):
+        app.add_routes(routes.ROUTES)
+    return app
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,6 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from opstrand.api.auth.callers import Auth, parse_token
-from opstrand.api.auth.front_proxy import FrontProxy
 from opstrand.api.contents import Contents
 from opstrand.api.failures import answer_detail, answer_error
 from opstrand.api.limits import (
@@ -123,25 +122,6 @@ def create_app(
         app.add_routes(routes.ROUTES)
     for more in (artifacts, uploads, endpoints, discovery):
         app.add_routes(more.ROUTES)
-    return app
-
-
-def create_aggregated_app(beside: web.Application, front_proxy: FrontProxy) -> web.Application:
-    """What the API server's aggregation layer may ask: `api.v1` alone, over the same runs, rights
-    and limits as the API `beside` it. Its port must be served with the front proxy's TLS.
-    """
-
-    @web.middleware
-    async def identify_by_proxy(request: web.Request, handler: Handler) -> web.StreamResponse:
-        connection = request.get_extra_info("ssl_object")
-        request[CALLER] = front_proxy.identify(connection, request.headers)
-        return await handler(request)
-
-    app = web.Application(middlewares=[answer_errors, identify_by_proxy])
-    app[RUNS], app[AUTH], app[OWNER] = beside[RUNS], beside[AUTH], beside[OWNER]
-    app[HELD], app[LIMITS] = beside[HELD], beside[LIMITS]
-    for routes in (endpoints, discovery):
-        app.add_routes(routes.ROUTES)
     return app
 
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from multidict import CIMultiDictProxy
 
 from opstrand.api.auth.callers import Caller, Unauthenticated
 from opstrand.api.certificates import Issued
@@ -29,6 +28,14 @@ from opstrand.errors import PlatformError
 NAMESPACE, CONFIG_MAP = "kube-system", "extension-apiserver-authentication"
 _PREFIX = "requestheader-"
 _BEGIN = "-----BEGIN CERTIFICATE-----"
+
+
+class Headers(Protocol):
+    """The headers of a request, by names in any case."""
+
+    def getall(self, name: str, default: list[str], /) -> list[str]: ...
+
+    def items(self) -> Iterable[tuple[str, str]]: ...
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,7 @@ class FrontProxy:
             load_certificate(self.read_context(), issued)
         self._trust, self._issued = trust, issued
 
-    def identify(self, connection: ssl.SSLObject | None, headers: CIMultiDictProxy[str]) -> Caller:
+    def identify(self, connection: ssl.SSLObject | None, headers: Headers) -> Caller:
         """The caller that the front proxy names. Raises `Unauthenticated`."""
         trust = self._trust
         if trust is None or connection is None or connection.context is not self._context:
@@ -180,7 +187,7 @@ def _check_certificate(certificate: Mapping[str, Any], trust: Trust) -> None:
         raise Unauthenticated("The front proxy's certificate has expired.")
 
 
-def _read_one(headers: CIMultiDictProxy[str], names: tuple[str, ...]) -> str:
+def _read_one(headers: Headers, names: tuple[str, ...]) -> str:
     """The value of the first of these headers that is there; "" without one.
 
     Raises `Unauthenticated` if it was sent twice: the front proxy sends it once.
@@ -194,9 +201,7 @@ def _read_one(headers: CIMultiDictProxy[str], names: tuple[str, ...]) -> str:
     return ""
 
 
-def _read_extra(
-    headers: CIMultiDictProxy[str], prefixes: tuple[str, ...]
-) -> dict[str, tuple[str, ...]]:
+def _read_extra(headers: Headers, prefixes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for header, value in headers.items():
         for prefix in prefixes:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from opstrand.api.v1.answers import answer_json
 from opstrand.api.v1.endpoints import ROOT
-from opstrand.api.v1.openapi import DOCUMENT, DOCUMENT_PATH, INDEX, OLD_DOCUMENT
+from opstrand.api.v1.openapi import DOCUMENT_PATH, OLD_DOCUMENT, write_document, write_index
 from opstrand.kube.resources import RUNS
 
 _VERBS = ["get", "list"]
@@ -85,11 +85,11 @@ async def list_resources(request: web.Request) -> web.Response:
 
 
 async def list_documents(request: web.Request) -> web.Response:
-    return answer_json(request, INDEX)
+    return answer_json(request, write_index())
 
 
 async def read_document(request: web.Request) -> web.Response:
-    return answer_json(request, DOCUMENT)
+    return answer_json(request, write_document())
 
 
 async def read_old_document(request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -31,7 +32,9 @@ _DESCRIBED = {
 }
 
 
-def _write_document() -> dict[str, Any]:
+@cache
+def write_document() -> dict[str, Any]:
+    """The document; made when it is first asked for, which takes longer than a start may."""
     models: set[type[Model]] = {Failure}
     models.update(one.answer for one in ENDPOINTS if one.answer)
     ordered = sorted(models, key=lambda model: model.__name__)
@@ -98,9 +101,12 @@ def _iter_query_parameters(model: type[Model]) -> Iterator[dict[str, Any]]:
         yield {"name": name, "in": "query", "required": False, "schema": kept, **described}
 
 
-DOCUMENT = _write_document()
-_DIGEST = hashlib.sha256(json.dumps(DOCUMENT).encode()).hexdigest()[:32]
-#: API servers ask here for the documents of a group.
-INDEX = {"paths": {ROOT.lstrip("/"): {"serverRelativeURL": f"{DOCUMENT_PATH}?hash={_DIGEST}"}}}
+def write_index() -> dict[str, Any]:
+    """Where the document is: API servers ask here for the documents of a group."""
+    digest = hashlib.sha256(json.dumps(write_document()).encode()).hexdigest()[:32]
+    url = f"{DOCUMENT_PATH}?hash={digest}"
+    return {"paths": {ROOT.lstrip("/"): {"serverRelativeURL": url}}}
+
+
 #: API servers still ask for this older form; without paths it describes nothing.
 OLD_DOCUMENT = {"swagger": "2.0", "info": _INFO, "paths": {}}

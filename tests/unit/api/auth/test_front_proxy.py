@@ -15,7 +15,8 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 from tests.cluster.certificates import Authority
 
-from opstrand.api.app import create_aggregated_app, create_app
+from opstrand.api.aggregated import create_aggregated_app
+from opstrand.api.app import create_app
 from opstrand.api.auth.callers import Caller, StaticToken, Unauthenticated
 from opstrand.api.auth.front_proxy import FrontProxy, Trust, read_trust
 from opstrand.api.certificates import Issued, issue
