@@ -91,6 +91,9 @@ class Settings:
     mount_grace: int = 15
     #: An init step that runs for less than this is not worth a status write.
     init_grace: int = 30
+    #: Whether the start and the end of each run are an Event (1), or trouble alone (0): each Event
+    #: is one more write.
+    normal_events: int = 0
     #: Retries after evictions, preemptions, deleted Pods and lost nodes, for runs without the
     #: annotation `opstrand.dev/platform-retries`; 0: a program is started at most once.
     platform_retries: int = 3

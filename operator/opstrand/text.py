@@ -137,3 +137,19 @@ def shorten(text: str, limit: int = _QUOTED) -> str:
 def quote(value: object, limit: int = _QUOTED) -> str:
     """The `repr` of a value for an error message, cut to `limit` characters."""
     return shorten(repr(value), limit)
+
+
+def show_seconds(seconds: float | None) -> str:
+    """Return `42s`, `3m12s`, `2h5m` or `3d4h`: two units at most."""
+    if seconds is None:
+        return ""
+    left = max(int(seconds), 0)
+    for size, unit, smaller, small_unit in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "m"),
+        (60, "m", 1, "s"),
+    ):
+        if left >= size:
+            rest = left % size // smaller
+            return f"{left // size}{unit}" + (f"{rest}{small_unit}" if rest else "")
+    return f"{left}s"

@@ -2,8 +2,7 @@
 
 Owns no behaviour but how to read an object's key. Must import nothing of ours. Each TypedDict lists
 the keys that the package reads, with the API's own names. Every key may be absent (Kubernetes omits
-what is empty), and in data that a person or another program wrote also null: read it with
-`.get(key) or ...`.
+what is empty), and null in what a person or another program wrote: `.get(key) or ...`.
 """
 
 from __future__ import annotations
@@ -358,6 +357,7 @@ class RunStatus(TypedDict, total=False):
     startedAt: str
     finishedAt: str
     duration: float
+    elapsed: str
     progress: float | None
     attempt: int
     platformRetries: int

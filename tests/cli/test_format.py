@@ -17,9 +17,9 @@ from opstrand.cli.output.format import (
     runs_table,
     show_age,
     show_objects,
-    show_seconds,
 )
 from opstrand.cli.output.table import as_table
+from opstrand.text import show_seconds
 
 RUN = {
     "metadata": {

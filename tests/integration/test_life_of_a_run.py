@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +16,8 @@ from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import NotFound
 from opstrand.kube.resources import CONFIG_MAPS, OPERATIONS, PODS, Resource
 from opstrand.types import Manifest
-from tests.integration.conftest import in_phase, operation, pod_of, wait_for
+from tests.cluster.control_plane import ControlPlane
+from tests.integration.conftest import in_phase, operation, pod_of, run_kubectl, wait_for
 from tests.support.kubelet_stand_in import ended, mark, running
 from tests.support.operator_process import OperatorProcess
 
@@ -35,7 +37,9 @@ def conditions(body: Manifest) -> dict[str, str]:
     return {one["type"]: one["status"] for one in body["status"]["conditions"]}
 
 
-async def test_a_run_that_succeeds_has_its_whole_history(kube: KubeApi, namespace: str) -> None:
+async def test_a_run_that_succeeds_has_its_whole_history(
+    control_plane: ControlPlane, kube: KubeApi, namespace: str
+) -> None:
     body, pod = await start(
         kube, namespace, spec={"params": {"x": {"value": 1, "contextOnly": True}}}
     )
@@ -44,7 +48,12 @@ async def test_a_run_that_succeeds_has_its_whole_history(kube: KubeApi, namespac
     pod = await mark(kube, pod, running(STARTED))
     body = await wait_for(kube, namespace, "run", in_phase("Running"))
     assert body["status"]["pod"]["uid"] == pod["metadata"]["uid"]
-    assert conditions(body) == {"Accepted": "True", "RefsResolved": "True", "Running": "True"}
+    assert conditions(body) == {
+        "Accepted": "True",
+        "RefsResolved": "True",
+        "Running": "True",
+        "Ready": "False",
+    }
     await mark(kube, pod, ended(0, STARTED))
     body = await wait_for(kube, namespace, "run", in_phase("Succeeded"))
     assert conditions(body) == {
@@ -53,6 +62,7 @@ async def test_a_run_that_succeeds_has_its_whole_history(kube: KubeApi, namespac
         "Running": "False",
         "Succeeded": "True",
         "Finished": "True",
+        "Ready": "True",
     }
     assert [one["status"] for one in body["status"]["history"]] == [
         "created",
@@ -61,6 +71,13 @@ async def test_a_run_that_succeeds_has_its_whole_history(kube: KubeApi, namespac
         "succeeded",
     ]
     assert body["status"]["duration"] > 0
+    shown = body["status"]["elapsed"]
+    assert re.fullmatch(r"(\d+[dhms]){1,2}", shown)
+    plane, where = control_plane.kubeconfig, ("-n", namespace)
+    row = run_kubectl(plane, *where, "get", "op", "run", "--no-headers").stdout.split()
+    assert shown in row
+    ready = ("wait", "op/run", "--for=condition=Ready", "--timeout=1s")
+    assert "condition met" in run_kubectl(plane, *where, *ready).stdout
 
 
 @pytest.mark.parametrize(

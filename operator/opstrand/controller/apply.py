@@ -128,11 +128,17 @@ def _has_other_spec(stored: Mapping[str, Any], read: Mapping[str, Any]) -> bool:
 
 
 async def _record_event(snapshot: Snapshot, after: Mapping[str, Any], world: World) -> None:
-    """Record an Event if the run got into trouble.
+    """Record an Event if the run got into trouble, and what else the settings ask for.
 
     Best effort: the status is what counts, and it is already written.
     """
-    event = render_event(snapshot.body, snapshot.status, after, now=snapshot.stamp)
+    event = render_event(
+        snapshot.body,
+        snapshot.status,
+        after,
+        now=snapshot.stamp,
+        with_normal=bool(snapshot.settings.normal_events),
+    )
     if event is None:
         return
     try:

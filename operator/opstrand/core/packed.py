@@ -30,6 +30,7 @@ STATUS = (
         "startedAt",
         "finishedAt",
         "duration",
+        "elapsed",
         "attempt",
     ),
     *("pod", "retries", "termination", "service", "history", "conditions"),

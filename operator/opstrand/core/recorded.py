@@ -278,7 +278,8 @@ _TERMINATION: dict[str, Any] = {
 #: item's keys, and the keys that an item needs.
 _KEYS: dict[str, Any] = {
     **dict.fromkeys(
-        ("uuid", "kind", "phase", "reason", "message", "description", "podDigest"), _is_text
+        ("uuid", "kind", "phase", "reason", "message", "description", "podDigest", "elapsed"),
+        _is_text,
     ),
     **dict.fromkeys(("startedAt", "finishedAt"), _is_moment),
     **dict.fromkeys(

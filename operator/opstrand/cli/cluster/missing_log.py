@@ -9,14 +9,14 @@ from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target
 from opstrand.cli.output.console import say
 from opstrand.cli.output.describe import advise_run
-from opstrand.cli.output.format import one_line, parse_time, show_seconds
+from opstrand.cli.output.format import one_line, parse_time
 from opstrand.core.names import MAIN_CONTAINER
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import ApiError
 from opstrand.kube.resources import PODS
-from opstrand.text import suggest
+from opstrand.text import show_seconds, suggest
 from opstrand.types import Body
 
 _LONG = 300

@@ -19,7 +19,6 @@ from opstrand.cli.output.format import (
     show_age,
     show_clock,
     show_phase,
-    show_seconds,
     show_value,
 )
 from opstrand.cli.output.lineage import find_downstream
@@ -45,7 +44,7 @@ from opstrand.core.resolving.scope import find_pipeline
 from opstrand.core.templates.template import iter_texts
 from opstrand.errors import Known, SpecError, advise
 from opstrand.spec.scalars import is_template
-from opstrand.text import inline
+from opstrand.text import inline, show_seconds
 from opstrand.types import Body, RecordedArtifact, RunStatus, UpstreamEdge
 
 #: The most uuids in a line of a table; `-o json` has all.

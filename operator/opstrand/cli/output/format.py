@@ -17,7 +17,7 @@ from opstrand.cli.output.table import as_table
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
-from opstrand.text import inline, printable, printable_json
+from opstrand.text import inline, printable, printable_json, show_seconds
 from opstrand.types import Body
 
 _STYLES = {
@@ -77,22 +77,6 @@ def show_age(text: str | None, now: datetime | None = None) -> str:
         if moment is None
         else show_seconds(((now or datetime.now(UTC)) - moment).total_seconds())
     )
-
-
-def show_seconds(seconds: float | None) -> str:
-    """Return `42s`, `3m12s`, `2h5m` or `3d4h`: two units at most."""
-    if seconds is None:
-        return ""
-    left = max(int(seconds), 0)
-    for size, unit, smaller, small_unit in (
-        (86400, "d", 3600, "h"),
-        (3600, "h", 60, "m"),
-        (60, "m", 1, "s"),
-    ):
-        if left >= size:
-            rest = left % size // smaller
-            return f"{left // size}{unit}" + (f"{rest}{small_unit}" if rest else "")
-    return f"{left}s"
 
 
 def show_clock(text: str | None) -> str:

@@ -11,13 +11,14 @@ from opstrand.cli.errors import ExitCode
 from opstrand.cli.options import Target
 from opstrand.cli.output.console import say
 from opstrand.cli.output.describe import advise_run
-from opstrand.cli.output.format import duration_of, one_line, show_phase, show_seconds
+from opstrand.cli.output.format import duration_of, one_line, show_phase
 from opstrand.cli.output.log_lines import LineSinks
 from opstrand.cli.output.members import Path, count_children
 from opstrand.cli.output.spinner import LiveLine
 from opstrand.core.limits import MESSAGE
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
+from opstrand.text import show_seconds
 from opstrand.types import Body, RunStatus
 
 #: Characters of a message in the live line, and where it is printed: the cause comes last in it, so

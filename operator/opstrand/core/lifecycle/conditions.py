@@ -17,6 +17,11 @@ REFS_RESOLVED = "RefsResolved"
 RUNNING = "Running"
 SUCCEEDED = "Succeeded"
 FINISHED = "Finished"
+#: By the rules of kstatus, which Flux and other tools read: a run is ready when it has succeeded, a
+#: service or schedule while it runs. A run that ended without success is stalled; any other that is
+#: not ready is in progress, for which those rules need no third condition.
+READY = "Ready"
+STALLED = "Stalled"
 #: True if the spaces of a matrix have fewer values than the runs that it asks for.
 SPACE_EXHAUSTED = "SpaceExhausted"
 #: False if the run's program reported more than a run can hold; the API sets it.

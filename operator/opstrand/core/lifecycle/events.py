@@ -1,7 +1,7 @@
 """Render Kubernetes Events for a run in trouble, once for each trouble.
 
-Owns which steps of a status deserve an Event, and its shape. A run that goes well emits none: its
-status has everything.
+Owns which steps of a status deserve an Event, and its shape. A run that goes well emits none unless
+a setting asks for it: its status has everything, and each Event is one more write.
 """
 
 from __future__ import annotations
@@ -22,25 +22,37 @@ _COMPONENT = "opstrand"
 
 
 def render_event(
-    body: OperationBody, before: RunStatus, after: Body, *, now: str
+    body: OperationBody, before: RunStatus, after: Body, *, now: str, with_normal: bool = False
 ) -> dict[str, Any] | None:
     """Return the Event for the step between two statuses; None if there is nothing to report.
 
-    `now` is RFC 3339.
+    `now` is RFC 3339. `with_normal`: the start and the end of a run are reported too.
     """
+    if _is_trouble(before, after):
+        return _render(body, after, "Warning", now)
+    if with_normal and _is_milestone(before, after):
+        return _render(body, after, "Normal", now)
+    return None
+
+
+def _is_trouble(before: RunStatus, after: Body) -> bool:
     phase, reason = parse_phase(after), str(after.get("reason") or "")
     is_new = (parse_phase(before), before.get("reason"), before.get("attempt")) != (
         phase,
         reason,
         after.get("attempt"),
     )
-    if (
-        not is_new
-        or phase not in _TROUBLED
-        or not reason
-        or (phase is Phase.STARTING and reason in _WELL)
-    ):
-        return None
+    is_well = not reason or (phase is Phase.STARTING and reason in _WELL)
+    return is_new and phase in _TROUBLED and not is_well
+
+
+def _is_milestone(before: RunStatus, after: Body) -> bool:
+    phase = parse_phase(after)
+    return parse_phase(before) is not phase and (phase is Phase.RUNNING or phase.is_final)
+
+
+def _render(body: OperationBody, after: Body, kind: str, now: str) -> dict[str, Any]:
+    phase, reason = parse_phase(after), str(after.get("reason") or "")
     metadata = body["metadata"]
     known = Known(run=metadata["name"], flags=f"--project {metadata['namespace']}")
     message = " ".join(
@@ -58,8 +70,8 @@ def render_event(
             "namespace": metadata["namespace"],
             "uid": metadata["uid"],
         },
-        "type": "Warning",
-        "reason": reason,
+        "type": kind,
+        "reason": reason or phase.value,
         "message": shorten(message, MESSAGE),
         "source": {"component": _COMPONENT},
         "reportingComponent": _COMPONENT,

@@ -17,6 +17,9 @@ from opstrand.types import RunStatus
 
 Status = dict[str, Any]
 
+#: Kinds of runs that are as they should be while they run.
+_LASTING = ("service", "schedule")
+
 
 def advance(
     status: RunStatus,
@@ -52,7 +55,9 @@ def advance(
     )
     if not repeated:
         _append_history(after, phase, reason, message, now=now, created_at=created_at)
-    for kind, value in _conditions_of(phase, after.get("conditions") or ()):
+    known = after.get("conditions") or ()
+    lasts = after.get("kind") in _LASTING
+    for kind, value in [*_conditions_of(phase, known), *_kstatus_of(phase, lasts=lasts)]:
         after["conditions"] = conditions.set_condition(
             after.get("conditions") or [],
             kind,
@@ -102,6 +107,13 @@ def _conditions_of(phase: Phase, known: Any) -> list[tuple[str, bool | None]]:
     accepted = [] if frozen else [(conditions.ACCEPTED, True), (conditions.REFS_RESOLVED, True)]
     running: tuple[str, bool | None] = (conditions.RUNNING, phase is Phase.RUNNING)
     return [*accepted, running] if phase is Phase.RUNNING else [running]
+
+
+def _kstatus_of(phase: Phase, *, lasts: bool) -> list[tuple[str, bool]]:
+    """Return what tools read that know no operations."""
+    is_ready = phase in (Phase.SUCCEEDED, Phase.SKIPPED) or (lasts and phase is Phase.RUNNING)
+    is_stalled = phase.is_final and not is_ready
+    return [(conditions.READY, is_ready), *([(conditions.STALLED, True)] if is_stalled else [])]
 
 
 def patch_ops(before: object, after: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from opstrand.core.lifecycle.status import Status, advance
 from opstrand.core.phase import Phase
 from opstrand.core.recorded import parse_moment
 from opstrand.errors import SpecError
+from opstrand.text import show_seconds
 
 
 def end(snapshot: Snapshot, phase: Phase, reason: str, message: str) -> Decision:
@@ -33,7 +34,9 @@ def times_between(started: str | None, finished: str) -> dict[str, Any]:
     seconds = (
         0 if began is None or ended is None else max(0, round((ended - began).total_seconds()))
     )
-    return {"startedAt": started, "finishedAt": finished, "duration": seconds}
+    times = {"startedAt": started, "finishedAt": finished}
+    # kubectl prints a number without its unit.
+    return {**times, "duration": seconds, "elapsed": show_seconds(seconds)}
 
 
 def advanced(

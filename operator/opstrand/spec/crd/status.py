@@ -71,6 +71,7 @@ def status_schema() -> Schema:
             "startedAt": _MOMENT,
             "finishedAt": _MOMENT,
             "duration": {"type": "number", "description": "Seconds from start to end."},
+            "elapsed": {**_TEXT, "description": "The duration for people, such as 3m12s."},
             "attempt": {"type": "integer", "minimum": 0},
             "platformRetries": {
                 "type": "integer",

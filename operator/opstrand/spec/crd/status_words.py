@@ -83,7 +83,10 @@ MEANINGS = {
     "history[].reason": "Why, as one stable word.",
     "history[].message": "Why, as a sentence.",
     "history[].at": "When it began.",
-    "conditions": "For `kubectl wait`: Accepted, RefsResolved, Running, Succeeded, Finished.",
+    "conditions": (
+        "For `kubectl wait`: Accepted, RefsResolved, Running, Succeeded, Finished; and Ready and "
+        "Stalled by the rules of kstatus."
+    ),
     "conditions[].type": "The condition.",
     "conditions[].status": "Whether it holds: True, False or Unknown.",
     "conditions[].reason": "Why, as one stable word.",

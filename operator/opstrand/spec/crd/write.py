@@ -100,7 +100,7 @@ def operation_crd() -> Schema:
         _column("Reason", ".status.reason"),
         _column("Children", ".status.children.summary"),
         _column("Started", ".status.startedAt", "date"),
-        _column("Duration", ".status.duration", "number"),
+        _column("Duration", ".status.elapsed"),
         _column("Age", ".metadata.creationTimestamp", "date"),
         _column("Best", ".status.best.value", "number", priority=1),
         _column("Pod", ".status.pod.name", priority=1),

@@ -1,5 +1,5 @@
 """What follows from an end: the rules of a podFailurePolicy, the Pod's time to live, messages
-without secrets, Events only in trouble.
+without secrets.
 """
 
 from __future__ import annotations
@@ -8,13 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.support.builders import BROKEN, NOW, RUNNING, body, phase, pod, see, started
+from tests.support.builders import BROKEN, NOW, RUNNING, phase, pod, see, started
 
 from opstrand.core.decide import decide
 from opstrand.core.diagnosis.diagnose import observe_pod
 from opstrand.core.diagnosis.observation import Fault, State
 from opstrand.core.diagnosis.pod_status import is_being_made
-from opstrand.core.lifecycle.events import render_event
 from opstrand.core.lifecycle.retry import Failure, Spent, classify_failure, spend
 from opstrand.core.runtimes.job_end import delete_pod, stop_pod
 
@@ -337,55 +336,3 @@ LEAVING = {
 def test_a_pod_that_a_person_deleted_before_main_began(status: dict[str, Any], reason: str) -> None:
     seen = observe_pod({"metadata": LEAVING, "status": {"phase": "Failed", **status}})
     assert (seen.state, seen.reason, seen.fault) == (State.FAILED, reason, Fault.PLATFORM)
-
-
-# --- Events ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "told"),
-    [
-        ({}, {"phase": "Waiting", "reason": "UpstreamPending"}, False),
-        ({}, {"phase": "Starting", "reason": "PodCreated"}, False),
-        (
-            {"phase": "Starting", "reason": "PodCreated"},
-            {"phase": "Running", "reason": "PodRunning"},
-            False,
-        ),
-        (
-            {"phase": "Running", "reason": "PodRunning"},
-            {"phase": "Succeeded", "reason": "Succeeded"},
-            False,
-        ),
-        (
-            {"phase": "Running", "reason": "PodRunning"},
-            {"phase": "Stopped", "reason": "Stopped"},
-            False,
-        ),
-        (
-            {"phase": "Starting", "reason": "PodCreated"},
-            {"phase": "Starting", "reason": "ImagePullFailed", "message": "no"},
-            True,
-        ),
-        (
-            {"phase": "Starting", "reason": "ImagePullFailed"},
-            {"phase": "Starting", "reason": "ImagePullFailed", "message": "no"},
-            False,
-        ),
-        (
-            {"phase": "Running", "reason": "PodRunning"},
-            {"phase": "Retrying", "reason": "ContainerFailed", "attempt": 1},
-            True,
-        ),
-        ({}, {"phase": "Failed", "reason": "PodRefused", "message": "x" * 5000}, True),
-    ],
-)
-def test_an_event_is_for_trouble_and_reported_once(
-    before: dict[str, Any], after: dict[str, Any], told: bool
-) -> None:
-    event = render_event(body(), before, after, now="2026-01-01T12:00:00.123456Z")
-    assert (event is not None) is told
-    if event is not None:
-        assert event["involvedObject"]["name"] == "run"
-        assert event["lastTimestamp"] == "2026-01-01T12:00:00Z"
-        assert len(event["message"]) <= 1024

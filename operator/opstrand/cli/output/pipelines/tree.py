@@ -15,7 +15,6 @@ from opstrand.cli.output.format import (
     duration_of,
     one_line,
     phase_styles,
-    show_seconds,
     show_value,
 )
 from opstrand.cli.output.members import count_children
@@ -25,7 +24,7 @@ from opstrand.cli.output.table import as_table
 from opstrand.core.phase import Phase
 from opstrand.core.pipelines.letters import ABSENT
 from opstrand.core.recorded import read_status
-from opstrand.text import inline
+from opstrand.text import inline, show_seconds
 from opstrand.types import Body
 
 #: Runs on all levels above which those that succeeded are counted instead of shown.
