@@ -14,7 +14,7 @@ from typing import Any, Self, cast
 from opstrand.core import names
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.actions import Action
-from opstrand.core.lifecycle.asks import Answers, Get, Known, Labelled
+from opstrand.core.lifecycle.asks import Answers, Get, Known, Labelled, Sighting
 from opstrand.core.lifecycle.status import Status
 from opstrand.core.phase import Phase, is_frozen, parse_phase
 from opstrand.core.planning.connections import EMPTY, Catalog
@@ -132,15 +132,23 @@ class Snapshot:
         if controller is None:
             return ""
         name, uid = str(controller.get("name") or ""), str(controller.get("uid") or "")
-        found = next(
-            (
-                answer
-                for ask in (Get("Operation", name), Known("Operation", name))
-                if (answer := self.answers.get(ask)) is not None
-            ),
-            None,
-        )
+        found = self._sight_operation(name)
         return "" if found is None else _describe_leaving(found.body, name, uid)
+
+    @property
+    def maker(self) -> Mapping[str, Any] | None:
+        """The pipeline or the matrix that made this run, as it is known; None if there is none."""
+        controller = names.find_controller(self.body) or {}
+        found = self._sight_operation(str(controller.get("name") or ""))
+        is_it = found is not None and found.uid == controller.get("uid")
+        return found.body if found is not None and is_it else None
+
+    def _sight_operation(self, name: str) -> Sighting | None:
+        for ask in (Get("Operation", name), Known("Operation", name)):
+            found: Sighting | None = self.answers.get(ask)
+            if found is not None:
+                return found
+        return None
 
     @property
     def is_being_deleted(self) -> bool:

@@ -24,6 +24,7 @@ from opstrand.core.lifecycle.asks import Ask, Children, Get, Known, Pipeline
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, end
 from opstrand.core.normalize import as_stored
+from opstrand.core.packed import unpack
 from opstrand.core.phase import Phase
 from opstrand.core.pipelines import letters
 from opstrand.core.pipelines.children import hand_down, render_child
@@ -302,9 +303,12 @@ class _Advance:
         outline, bodies = self.see.outline, self.see.bodies
         if not outline.early_stopping:
             return None
+        # Outputs of a run whose end is written were looked at before that was written.
+        states = self.see.children.states
         outputs = [
-            (outline.graph.ops[at].name, read_status(bodies[at]).get("outputs") or {})
+            (outline.graph.ops[at].name, read_status(unpack(bodies[at])).get("outputs") or {})
             for at in sorted(self.see.seen)
+            if states[at] not in PUBLISHED
         ]
         failed = step.children.count(FAILED, UPSTREAM_FAILED)
         return find_stop(

@@ -17,9 +17,11 @@ from opstrand.core.lifecycle.retry import read_platform_retries
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, end
 from opstrand.core.operation import CompiledOperation
+from opstrand.core.packed import unpack
 from opstrand.core.phase import Phase
 from opstrand.core.pipelines.hub import FROZEN, freeze_components
 from opstrand.core.planning.frozen_catalog import freeze_catalog
+from opstrand.core.recorded import read_status
 from opstrand.core.resolving.resolve import Resolved, Waiting, read_frozen, resolve
 from opstrand.core.resolving.upstream import edge_to_dict
 from opstrand.core.runtimes.attempts import catalog_of
@@ -27,6 +29,10 @@ from opstrand.core.runtimes.base import Frozen
 from opstrand.core.runtimes.gates import find_gate, suggest_name, wait, wait_for_approval
 from opstrand.core.runtimes.registry import RUNTIMES
 from opstrand.errors import SpecError
+
+#: Edges of a matrix that each of its runs gets, at most: there may be ten thousand runs, and as
+#: many edges of a join.
+_MOST_EDGES = 100
 
 
 def start(snapshot: Snapshot) -> Decision:
@@ -124,7 +130,7 @@ def _list_facts(
         "meta": dict(known.get("meta", {})),
         "catalog": freeze_catalog(frozen.plan, catalog_of(snapshot)),
         "attempt": int(known.get("attempt") or 0),
-        "upstream": [edge_to_dict(edge) for edge in resolved.edges]
+        "upstream": [*map(edge_to_dict, resolved.edges), *_copy_edges(snapshot)]
         or list(known.get("upstream", ())),
     }
     if known.get("uuid"):
@@ -145,6 +151,15 @@ def _list_facts(
     if snapshot.components:
         facts[FROZEN] = freeze_components(snapshot.components)
     return facts
+
+
+def _copy_edges(snapshot: Snapshot) -> list[Any]:
+    """Return the edges of the matrix that made this run: it read what this run got as literals."""
+    maker = snapshot.maker
+    if maker is None or read_status(maker).get("kind") != "matrix":
+        return []
+    edges = read_status(unpack(maker)).get("upstream") or ()
+    return list(edges)[:_MOST_EDGES]
 
 
 def _merge_artifacts(
