@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from opstrand.cli.output.compiling import compile_body
@@ -243,7 +244,7 @@ class _Explanations:
             return ""
         return explain_upstreams(self.graph, at, self._words, self.children)
 
-    @property
+    @cached_property
     def _words(self) -> list[str]:
         return [
             parse_phase(read_status(self.found[at])).value if at in self.found else WORDS[letter]
