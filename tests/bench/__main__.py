@@ -82,6 +82,7 @@ ROWS: tuple[tuple[str, str, int], ...] = (
     ("hop in a pipeline, 30 chains, of the loop's", "chains_hop_ratio", 2),
     ("start to first Pod, 1,000 finished, s", "restart_1000", 2),
     ("start to first Pod, 5,000 finished, s", "restart_5000", 2),
+    ("start to first Pod, 10,000 finished, s", "restart_10000", 2),
     ("peak RSS with 5,000 finished, MiB", "finished_5000_rss", 0),
     ("RSS with 1,000 live runs, MiB", "live_rss", 0),
 )
@@ -193,7 +194,8 @@ async def _measure_standing(
     stage: Stage, subjects: Sequence[Subject], sizes: Sizes, found: dict[str, dict[str, Any]]
 ) -> None:
     for subject in subjects:
-        for present in sizes.finished:
+        own = sizes.finished_of_ours if subject.name == OURS else ()
+        for present in (*sizes.finished, *own):
             seconds, peak = await measure_restart(stage, subject, present, sizes.restarts)
             found[subject.name] |= {f"restart_{present}": seconds, f"finished_{present}_rss": peak}
             say(f"start with {present} finished: {subject.name}: {seconds:.2f} s, {peak:.0f} MiB")

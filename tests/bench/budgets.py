@@ -44,6 +44,7 @@ BUDGETS = (
     Budget("hop in a pipeline, one chain, of the bare loop's", "chain_hop_ratio", 1.5, digits=2),
     Budget("hop in a pipeline, 30 chains, of the bare loop's", "chains_hop_ratio", 2, digits=2),
     Budget("start to first Pod, 5,000 finished runs present", "restart_5000", 2.5, "s"),
+    Budget("start to first Pod, 10,000 finished runs present", "restart_10000", 6, "s"),
     Budget("RSS with 1,000 live runs", "live_rss", 130, "MiB"),
     Budget("import opstrand.client, CPU", "client_import_ms", 50, "ms"),
     Budget("import opstrand.client, resident", "client_import_mib", 25, "MiB"),

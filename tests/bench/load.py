@@ -16,7 +16,7 @@ from opstrand.kube.resources import PODS as POD
 from tests.bench.etcd import JOBS, OPERATIONS, PODS, copy_run
 from tests.bench.figures import median, percentile
 from tests.bench.process import Subject
-from tests.bench.stage import ECHO, NAMESPACE, Stage
+from tests.bench.stage import ECHO, NAMESPACE, PATIENCE, Stage
 
 _serial = itertools.count()
 _OUTPUT = {"outputs": [{"name": "acc", "type": "float", "value": 0.5}]}
@@ -45,6 +45,7 @@ class Sizes:
     crowd_chain: int = 5
     live: int = 1000
     finished: tuple[int, ...] = (1000, 5000)
+    finished_of_ours: tuple[int, ...] = (10_000,)
     restarts: int = 3
 
 
@@ -60,6 +61,7 @@ QUICK = Sizes(
     crowd_chain=2,
     live=0,
     finished=(1000,),
+    finished_of_ours=(),
     restarts=1,
 )
 
@@ -240,7 +242,7 @@ async def _copy_finished(stage: Stage, count: int) -> None:
         values[f"{OPERATIONS}{NAMESPACE}/{other}"] = operation
         values[f"{PODS}{NAMESPACE}/{other}-{0xA0000000 + number:08x}-0"] = copied
     await stage.etcd.put_all(values)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while sum(one.startswith("finished-") for one in stage.phases) < count:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.1)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 _HIDDEN = "***"
 #: Shorter values are ordinary words: hiding them would hide the message.
@@ -62,6 +63,8 @@ _BARE = re.compile(
 )
 
 
+# The same few names are in every Pod: a start of the operator reads those of 10,000.
+@lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Return whether a variable of this name holds a secret."""
     words = [word.lower() for word in _WORD.findall(name)]
