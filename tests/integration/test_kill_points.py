@@ -252,6 +252,31 @@ SCENARIOS = {
         ("Succeeded",) * 6,
         has_one_story=False,
     ),
+    "schedule": Scenario(
+        (
+            job(
+                "s",
+                UNTIL_RUNNING,
+                schedule={"kind": "datetime", "startAt": "2026-01-31T10:00:00Z"},
+            ),
+        ),
+        7,
+        ("Succeeded", "Succeeded"),
+    ),
+    "stop-schedule": Scenario(
+        (
+            job(
+                "s",
+                {"test/until": "stopped"},
+                schedule={"kind": "datetime", "startAt": "2026-01-31T10:00:00Z"},
+            ),
+        ),
+        9,
+        ("Stopped", "Stopped"),
+        ("s", "Running"),
+        has_one_story=False,
+        stopped_after="s/20260131t100000z",
+    ),
     "retry": Scenario((job("a", TWO_ATTEMPTS, termination={"maxRetries": 2}),), 8),
 }
 
@@ -411,6 +436,9 @@ class Point:
                 # The seed and a run's name are made of uids.
                 found = status.get(key) or {}
                 kept[key] = {k: found.get(k) for k in ("results", "promotions", "value")}
+            if "schedule" in status:
+                ticks = status["schedule"]
+                kept["ticks"] = {k: ticks[k] for k in ("runs", "succeeded", "failed", "missed")}
             if "children" in status:
                 kept["children"] = {k: v for k, v in status["children"].items() if k != "at"}
             kept["pods"] = sorted(pod.rpartition("-")[2] for pod in own)

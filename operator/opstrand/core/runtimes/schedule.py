@@ -41,6 +41,7 @@ from opstrand.core.runtimes.schedule_snapshot import (
     SKEW,
     ScheduleSnapshot,
     find_creation,
+    is_complete,
     list_schedule_asks,
     see_schedule,
 )
@@ -188,7 +189,7 @@ def _render(see: ScheduleSnapshot, tick: datetime) -> Manifest:
 def _go_on(see: ScheduleSnapshot, record: Record) -> Decision:
     """Record what is new, and wait for the next tick or for a run to end."""
     following = next_tick(see.rule, record.handled)
-    is_last = following is None or see.is_complete(record)
+    is_last = following is None or is_complete(record, see.rule)
     if is_last and not record.active:
         return _end(see, record)
     if is_last:
@@ -208,13 +209,15 @@ def _write(
     see: ScheduleSnapshot, record: Record, written: Mapping[str, Any], reason: str, message: str
 ) -> Decision:
     """Write the record under the version that was read, and delete runs beyond the history."""
-    following = None
-    if reason == _RUNNING and not see.is_complete(record):
-        following = next_tick(read_rule(written, find_creation(see)), record.handled)
+    rule, following = read_rule(written, find_creation(see)), None
+    if reason == _RUNNING and not is_complete(record, rule):
+        following = next_tick(rule, record.handled)
     facts: dict[str, Any] = {"schedule": _list_facts(see, record, written, following)}
     status: Status = advanced(see, Phase.RUNNING, reason, message, **facts)
-    # Another message alone is no new entry of the history.
+    # Another message alone is no new entry of the history, and no condition has it.
     status["message"] = message
+    if see.phase is Phase.RUNNING and see.status.get("reason") == reason:
+        status["conditions"] = list(see.status.get("conditions") or ())
     return Decision(status, _delete_old(see, record), freeze=True)
 
 

@@ -76,11 +76,12 @@ class ScheduleSnapshot(Snapshot):
     def has_room(self, record: Record) -> bool:
         """Whether one more run may exist."""
         limit = 1 if self.rule.depends_on_past else self.settings.pipeline_concurrency
-        return len(record.active) < limit and not self.is_complete(record)
+        return len(record.active) < limit and not is_complete(record, self.rule)
 
-    def is_complete(self, record: Record) -> bool:
-        """Whether the schedule had as many runs as it may have."""
-        return self.rule.max_runs is not None and record.runs >= self.rule.max_runs
+
+def is_complete(record: Record, rule: Rule) -> bool:
+    """Return whether a schedule had as many runs as it may have."""
+    return rule.max_runs is not None and record.runs >= rule.max_runs
 
 
 def find_creation(snapshot: Snapshot) -> datetime:
