@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from opstrand.cli.errors import CliError
-from opstrand.cli.options import ANYWHERE, timeout_option
+from opstrand.cli.options import ANYWHERE, Function, add_options, timeout_option
 from opstrand.cli.starting import Wish
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option("-l", "--logs", is_flag=True, help="Show what the program writes, to its end."),
@@ -38,7 +35,4 @@ def follow_options(function: Function) -> Function:
             raise CliError("-o and --logs both write to stdout", hint="Leave one of them out.")
         return function(wish=Wish(logs, watch, timeout, output, ANYWHERE), **rest)
 
-    decorated: Any = wrapped
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return add_options(wrapped, _OPTIONS)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from opstrand.cli.errors import CliError, ExitCode
-from opstrand.cli.options import Target
+from opstrand.cli.options import Function, Target, add_options
 from opstrand.cli.output.console import say, show
 from opstrand.cli.output.format import duration_of, runs_table, show_objects
 from opstrand.cli.output.members import find_made, only_roots
@@ -27,7 +27,6 @@ from opstrand.types import Body
 if TYPE_CHECKING:
     from opstrand.cli.runs import Runs
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 _KEYS: dict[str, Callable[[Body], Any]] = {
     "created": lambda body: body["metadata"].get("creationTimestamp") or "",
@@ -132,10 +131,7 @@ def listing_options(function: Function) -> Function:
         _parse_sort(sort)
         return function(listing=listing, **rest)
 
-    decorated: Any = wrapped
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return add_options(wrapped, _OPTIONS)
 
 
 _OPTIONS = (

@@ -9,9 +9,9 @@ import functools
 import math
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -19,7 +19,7 @@ from click.shell_completion import CompletionItem
 from opstrand.cli.errors import CliError
 from opstrand.core.names import MAIN_CONTAINER, is_namespace
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,26 @@ def check_project(name: str) -> str:
     return name
 
 
-_CLUSTER = (
-    click.option(
-        "-n",
-        "--namespace",
-        "-p",
-        "--project",
-        "project",
+def add_options(function: Function, options: Sequence[Callable[[Any], Any]]) -> Function:
+    """Return the function with these options, in the order in which help shows them."""
+    decorated: Any = function
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+def namespace_option(**rest: Any) -> Callable[[Any], Any]:
+    """Return -n as every command has it, with `rest` for its default and help."""
+    return click.option(
+        *("-n", "--namespace", "-p", "--project", "project"),
         envvar="OPSTRAND_PROJECT",
         metavar="NAMESPACE",
-        help="Namespace, which is the project. [default: the context's]",
-    ),
+        **rest,
+    )
+
+
+_CLUSTER = (
+    namespace_option(help="Namespace, which is the project. [default: the context's]"),
     click.option(
         "--context",
         envvar="OPSTRAND_CONTEXT",
@@ -121,18 +130,12 @@ def _with_target(function: Function, options: tuple[Callable[[Any], Any], ...]) 
     ) -> Any:
         return function(target=Target(project, context, kubeconfig, local, verbose), **rest)
 
-    decorated: Any = wrapped
-    for option in reversed(options):
-        decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return add_options(wrapped, options)
 
 
 def file_options(function: Function) -> Function:
     """Add -f, -P and --strict-params, the parts of an operation."""
-    decorated: Any = function
-    for option in reversed(_FILE):
-        decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return add_options(function, _FILE)
 
 
 _FILE = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -15,13 +15,12 @@ from typing import Any, TypeVar
 import click
 
 from opstrand.cli.errors import CliError
-from opstrand.cli.options import Duration, selector_option
+from opstrand.cli.options import Duration, Function, add_options, selector_option
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.text import suggest
 from opstrand.types import Body
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 Run = TypeVar("Run", bound=Mapping[str, Any])
 
 #: A program of these runs runs now.
@@ -122,10 +121,7 @@ def selection_options(function: Function) -> Function:
         phases |= {phase for phase in Phase if phase.is_final} if completed else set()
         return function(wanted=Selection(selector, frozenset(phases), since, older), **rest)
 
-    decorated: Any = wrapped
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    return add_options(wrapped, _OPTIONS)
 
 
 _OPTIONS = (

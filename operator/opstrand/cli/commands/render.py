@@ -10,7 +10,12 @@ import click
 from opstrand.cli.command import command
 from opstrand.cli.errors import CliError
 from opstrand.cli.files.given import Given, given_options
-from opstrand.cli.options import check_project, connections_option, output_option
+from opstrand.cli.options import (
+    check_project,
+    connections_option,
+    namespace_option,
+    output_option,
+)
 from opstrand.cli.output.console import say, show, show_bytes
 from opstrand.cli.output.format import as_json, as_yaml
 from opstrand.errors import SpecError
@@ -43,18 +48,7 @@ _DRAWN = ("dot", "mermaid")
 )
 @click.option("--uuid", "uid", metavar="UUID", help="The run's uuid. [default: zeros]")
 @click.option("--name", metavar="NAME", help="The run's name. [default: from the file]")
-@click.option(
-    "-n",
-    "--namespace",
-    "-p",
-    "--project",
-    "project",
-    envvar="OPSTRAND_PROJECT",
-    default="default",
-    show_default=True,
-    metavar="NAMESPACE",
-    help="Namespace, which is the project.",
-)
+@namespace_option(default="default", show_default=True, help="Namespace, which is the project.")
 @connections_option
 @output_option("yaml", "json", "dot", "mermaid")
 def render(

@@ -9,16 +9,14 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from opstrand.cli.errors import CliError
-from opstrand.cli.options import file_options
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+from opstrand.cli.options import Function, add_options, file_options
 
 _VARIABLE = re.compile(r"[A-Za-z_][\w.-]*")
 
@@ -177,10 +175,7 @@ def given_options(function: Function) -> Function:
         rest = {key: value for key, value in all_options.items() if key not in _FIELDS}
         return function(given=Given(**parts), **rest)
 
-    decorated: Any = wrapped
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return file_options(decorated)  # type: ignore[no-any-return]
+    return file_options(add_options(wrapped, _OPTIONS))
 
 
 #: The name of an option -> the field that holds it.
