@@ -30,6 +30,8 @@ _ENDING = (Phase.STOPPING, Phase.PROCESSING)
 #: Deleted objects that are remembered, so that a lost Pod is noticed without a GET and no late list
 #: restores a deleted object.
 _TOMBSTONES = 8192
+#: Runs of pipelines that ended and are gone, of which the last body is remembered.
+_ENDED = 1024
 #: Newest objects among which a similar name is searched.
 _SEARCHED = 1000
 
@@ -64,6 +66,7 @@ class Cache:
         self._own: dict[tuple[Resource, Key], str] = {}
         #: Deleted objects: names of the objects of runs, and uids of every kind.
         self._gone: OrderedDict[tuple[Resource, Key] | str, None] = OrderedDict()
+        self._ended: OrderedDict[Key, Manifest] = OrderedDict()
 
     def operation(self, key: Key) -> OperationBody | None:
         return self._objects[OPERATIONS].get(key)
@@ -129,6 +132,21 @@ class Cache:
     def was_seen(self, resource: Resource, key: Key) -> bool:
         """Whether an object of a run, of this name, existed and is gone."""
         return (resource, key) in self._gone
+
+    def last_of(self, resource: Resource, key: Key) -> Manifest | None:
+        """The last body of a run of a pipeline that had ended and is gone; None if not known.
+
+        The pipeline may not have written down yet how it ended.
+        """
+        return self._ended.get(key) if resource is OPERATIONS else None
+
+    def _remember_end(self, body: Manifest | None) -> None:
+        is_final = body is not None and parse_phase(body.get("status")).is_final
+        if body is None or not is_final or _controller_of(body) is None:
+            return
+        self._ended[key_of(body)] = body
+        while len(self._ended) > _ENDED:
+            self._ended.popitem(last=False)
 
     def count(self, resource: Resource) -> int:
         return len(self._objects[resource])
@@ -228,11 +246,12 @@ class Cache:
             and not is_newer(body, known)
         ):
             return set()
-        self._objects[resource].pop(key, None)
+        last = self._objects[resource].pop(key, None)
         if self._own.get((resource, key)) == body["metadata"]["uid"]:
             del self._own[resource, key]
         if resource is OPERATIONS:
             self.wait(key, frozenset())
+            self._remember_end(last)
             return self._remove_run(key, body)
         if resource is COMPONENTS:
             return set()

@@ -148,7 +148,8 @@ async def _read(resource: Resource, key: Key, world: World) -> Sighting:
         known = world.cache.find(resource, key)
         if known is not None:
             world.cache.drop(resource, known)
-        return Sighting(own_uid=world.cache.own_uid(resource, key) or "")
+        own_uid = world.cache.own_uid(resource, key) or ""
+        return Sighting(own_uid=own_uid, last=world.cache.last_of(resource, key))
     if world.cache.keeps(resource):
         world.cache.put(resource, found)
     return Sighting(found, world.cache.own_uid(resource, key) or "")

@@ -115,6 +115,28 @@ async def test_a_run_that_is_deleted_keeps_its_end_and_else_counts_as_stopped(
     assert status["children"]["states"] == f"{letter}s"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("reach", "letter"), [(succeed, "s"), (fail, "f")])
+async def test_a_run_that_is_deleted_before_its_end_is_written_keeps_its_end(
+    cluster: MemoryCluster, kind: str, reach: Act, letter: str
+) -> None:
+    await cluster.create("p", KINDS[kind])
+    await cluster.settle()
+    await cluster.wait()
+    name = find(cluster, "0")
+    await reach(cluster, name)
+    await cluster.settle()
+    assert states(cluster)[0] in "wr"
+    await cluster.delete(name)
+    await cluster.settle()
+    assert states(cluster)[0] == letter, "it is written at once: only this process knows it"
+    status = await finish(cluster)
+    assert status["children"]["states"] == f"{letter}s"
+    assert [one["reason"] for one in status["children"]["failures"]] == (
+        ["ContainerFailed"] if letter == "f" else []
+    )
+
+
 async def test_a_run_that_is_deleted_while_it_waits_counts_as_stopped(
     cluster: MemoryCluster,
 ) -> None:

@@ -79,11 +79,13 @@ class Sighting:
 
     `own_uid`: the uid of the object that this process created, or compared with what it would
     create; empty if that is not known. `was_seen`: an object of this name existed and is gone.
+    `last`: the last known body of a run that had ended and is gone.
     """
 
     body: Manifest | None = None
     own_uid: str = ""
     was_seen: bool = False
+    last: Manifest | None = None
 
     @property
     def uid(self) -> str:

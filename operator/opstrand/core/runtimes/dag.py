@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.actions import Action, Claim, Create, Refusal
 from opstrand.core.lifecycle.admission import Verdict
-from opstrand.core.lifecycle.asks import Ask, Children, Get, Known, Pipeline
+from opstrand.core.lifecycle.asks import Ask, Pipeline
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, end
 from opstrand.core.normalize import as_stored
@@ -34,10 +33,8 @@ from opstrand.core.pipelines.letters import (
     FAILED,
     PUBLISHED,
     UPSTREAM_FAILED,
-    Child,
-    read_child,
 )
-from opstrand.core.pipelines.outline import Outline, read_outline
+from opstrand.core.pipelines.outline import read_outline
 from opstrand.core.pipelines.progress import Step, find_end, progress
 from opstrand.core.planning.connections import EMPTY
 from opstrand.core.planning.plan import Plan, compile_plan
@@ -45,19 +42,16 @@ from opstrand.core.pods.volumes import store_path
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.resolve import Resolved, restore_value
 from opstrand.core.runtimes.base import Frozen
+from opstrand.core.runtimes.dag_snapshot import SeenPipeline, list_dag_asks
 from opstrand.core.runtimes.refused_child import (
     answer_refusal,
     describe_running,
     end_with_children,
 )
 from opstrand.errors import SpecError
-from opstrand.types import OperationBody
 
-OPERATION = "Operation"
 #: Runs that one decision creates, at most.
 _MOST_CREATED = 50
-#: Objects that are looked for by one decision, at most, because they are missing.
-_MOST_SOUGHT = 50
 #: Seconds between two writes of letters alone: at least so many, and so many for each byte of the
 #: file. The API server works for half a second on one write of a pipeline of 800 KB.
 _INTERVAL = 5.0
@@ -111,19 +105,7 @@ class DagRuntime:
         )
 
     def asks(self, snapshot: Snapshot) -> tuple[Ask, ...]:
-        if snapshot.phase.is_final:
-            return ()
-        first = (Children(), Pipeline())
-        if not snapshot.answers.keys() >= set(first):
-            return first
-        if isinstance(snapshot.answers[Pipeline()], SpecError):
-            return first
-        seen = _See(snapshot)
-        return (
-            *first,
-            *(Known(OPERATION, seen.outline.names[at]) for at in seen.unrecorded),
-            *(Get(OPERATION, seen.outline.names[at]) for at in seen.missing),
-        )
+        return () if snapshot.phase.is_final else list_dag_asks(snapshot)
 
     def needs_file(self, snapshot: Snapshot) -> bool:
         return False
@@ -132,7 +114,7 @@ class DagRuntime:
         problem = snapshot.answers[Pipeline()]
         if isinstance(problem, SpecError):
             return end(snapshot, Phase.FAILED, problem.reason, problem.message)
-        return _Advance(_See(snapshot)).decide()
+        return _Advance(SeenPipeline(snapshot)).decide()
 
     def clear(self, snapshot: Snapshot) -> Decision:
         # The children are deleted with their pipeline.
@@ -190,77 +172,10 @@ def _read_limit(plan: Plan) -> int | None:
 
 
 @dataclass(frozen=True)
-class _See:
-    """A snapshot of a pipeline with its children by their index in the file."""
-
-    snapshot: Snapshot
-
-    @cached_property
-    def outline(self) -> Outline:
-        found: Outline = self.snapshot.answers[Pipeline()]
-        return found
-
-    @cached_property
-    def children(self) -> letters.Children:
-        """The children as the status has them."""
-        return letters.read_children(self.snapshot.status, len(self.outline.names))
-
-    @cached_property
-    def bodies(self) -> Mapping[int, OperationBody]:
-        """The known objects that have a child's name and name this run as their controller."""
-        index = self.outline.index
-        found: tuple[OperationBody, ...] = self.snapshot.answers[Children()]
-        by_name = ((index.get(body["metadata"]["name"]), body) for body in found)
-        return {at: body for at, body in by_name if at is not None}
-
-    @cached_property
-    def unrecorded(self) -> list[int]:
-        """The objects of children that no written letter records."""
-        return [at for at in self.bodies if self.children.states[at] == ABSENT]
-
-    @cached_property
-    def unknown(self) -> frozenset[int]:
-        """The objects of which it is not known that this run asked for them.
-
-        A pipeline that ends compares none of them: it waits for all that name it as their owner.
-        """
-        if self.snapshot.is_to_stop or self.snapshot.is_being_deleted:
-            return frozenset()
-        return frozenset(at for at in self.unrecorded if not self._is_own(at))
-
-    def _is_own(self, at: int) -> bool:
-        known = self.snapshot.answers[Known(OPERATION, self.outline.names[at])]
-        return bool(known.own_uid == self.bodies[at]["metadata"]["uid"])
-
-    @cached_property
-    def missing(self) -> list[int]:
-        """The children that exist by the status, and that are not known."""
-        alive = (
-            at
-            for at, letter in enumerate(self.children.states)
-            if letter != ABSENT and letter not in PUBLISHED and at not in self.bodies
-        )
-        return [at for at, _ in zip(alive, range(_MOST_SOUGHT), strict=False)]
-
-    @property
-    def gone(self) -> frozenset[int]:
-        """The children that a request did not find."""
-        sightings = {at: self._sight(at) for at in self.missing}
-        return frozenset(at for at, uid in sightings.items() if not uid)
-
-    def _sight(self, at: int) -> str:
-        return str(self.snapshot.answers[Get(OPERATION, self.outline.names[at])].uid)
-
-    @cached_property
-    def seen(self) -> dict[int, Child]:
-        return {at: read_child(body) for at, body in self.bodies.items() if at not in self.unknown}
-
-
-@dataclass(frozen=True)
 class _Advance:
     """One decision about a pipeline."""
 
-    see: _See
+    see: SeenPipeline
 
     @property
     def snapshot(self) -> Snapshot:
@@ -300,7 +215,7 @@ class _Advance:
         return self.snapshot.status.get("reason") != reason
 
     def _find_early_stop(self, step: Step) -> Stop | None:
-        outline, bodies = self.see.outline, self.see.bodies
+        outline, bodies = self.see.outline, self.see.known
         if not outline.early_stopping:
             return None
         # Outputs of a run whose end is written were looked at before that was written.
@@ -319,9 +234,9 @@ class _Advance:
         """Add the messages of the children that failed since the last write."""
         names = self.see.outline.graph.ops
         new = [
-            letters.read_failure(names[at].name, self.see.bodies[at])
+            letters.read_failure(names[at].name, self.see.known[at])
             for at, letter in enumerate(children.states)
-            if letter == FAILED and self.see.children.states[at] != FAILED and at in self.see.bodies
+            if letter == FAILED and self.see.children.states[at] != FAILED and at in self.see.known
         ]
         return children.with_failures(new)
 

@@ -310,7 +310,7 @@ def _go_on(
     reason, message = describe_running(snapshot, _RUNNING, is_creating=is_creating)
     if is_same and snapshot.status.get("reason") == reason:
         return NOTHING
-    wait = 0.0 if at_once else snapshot.written_for(WRITE_EVERY)
+    wait = 0.0 if at_once or snapshot.has_lost else snapshot.written_for(WRITE_EVERY)
     if wait > 0:
         return Decision(requeue_after=wait)
     return _write(snapshot, progress, Phase.RUNNING, reason, message, origins)

@@ -14,6 +14,7 @@ from opstrand.core import names
 from opstrand.core.lifecycle.asks import Ask, Children, Get, Known, Sighting
 from opstrand.core.lifecycle.snapshot import Snapshot
 from opstrand.core.packed import unpack
+from opstrand.core.phase import parse_phase
 from opstrand.core.pipelines.children import is_child
 from opstrand.core.pipelines.letters import (
     ABSENT,
@@ -56,6 +57,8 @@ class MatrixSnapshot(Snapshot):
     runs: Mapping[int, Run] = field(default_factory=dict)
     #: Runs with the name of one of ours, of which it is not known that this run asked for them.
     unknown: tuple[int, ...] = ()
+    #: Whether the object of a run is gone whose end is not written.
+    has_lost: bool = False
 
     @property
     def search(self) -> Mapping[str, Any]:
@@ -149,7 +152,8 @@ def see_matrix(snapshot: Snapshot) -> MatrixSnapshot:
     open_bodies = {index: body for index, body in bodies.items() if index not in unknown}
     runs = {index: _read_run(body) for index, body in open_bodies.items()}
     metric = _read_metric(read_search(snapshot))
-    progress = observe(recorded, runs, metric, gone=_find_gone(snapshot, states, bodies))
+    gone = _find_gone(snapshot, states, bodies)
+    progress = observe(recorded, runs, metric, gone=gone)
     failures = [
         read_failure(str(index), body)
         for index, body in sorted(open_bodies.items())
@@ -158,21 +162,26 @@ def see_matrix(snapshot: Snapshot) -> MatrixSnapshot:
     failures += find_missing_metrics(progress, metric)
     progress = replace(progress, children=progress.children.with_failures(failures))
     return MatrixSnapshot.over(
-        snapshot, recorded=recorded, progress=progress, runs=runs, unknown=unknown
+        snapshot,
+        recorded=recorded,
+        progress=progress,
+        runs=runs,
+        unknown=unknown,
+        has_lost=bool(gone) or _has_last(snapshot),
     )
 
 
 def _find_bodies(snapshot: Snapshot, states: str) -> dict[int, OperationBody]:
     """Return the Operations that this run made and that have not ended by the status, by index.
 
-    One that is being deleted is gone. Most runs of a large matrix have ended: these are passed
-    over before anything else is looked at.
+    One that is deleted before its end is gone. Most runs of a large matrix have ended: these are
+    passed over before anything else is looked at.
     """
     children: tuple[OperationBody, ...] = snapshot.answers.get(Children(), ())
     asked = [
-        cast(OperationBody, answer.body)
+        cast(OperationBody, answer.body or answer.last)
         for ask, answer in snapshot.answers.items()
-        if isinstance(ask, Get) and isinstance(answer, Sighting) and answer.body is not None
+        if isinstance(ask, Get) and isinstance(answer, Sighting) and (answer.body or answer.last)
     ]
     uid = snapshot.body["metadata"]["uid"]
     found: dict[int, OperationBody] = {}
@@ -181,10 +190,21 @@ def _find_bodies(snapshot: Snapshot, states: str) -> dict[int, OperationBody]:
         if index is None or states[index] in PUBLISHED:
             continue
         metadata = body["metadata"]
-        is_own = is_child(body, uid) and "deletionTimestamp" not in metadata
+        is_own = is_child(body, uid) and not _is_lost(body)
         if is_own and metadata["name"] == name_run(snapshot, index):
             found[index] = body
     return found
+
+
+def _has_last(snapshot: Snapshot) -> bool:
+    """Return whether only this process knows how a run ended."""
+    return any(isinstance(one, Sighting) and one.last for one in snapshot.answers.values())
+
+
+def _is_lost(body: OperationBody) -> bool:
+    """Return whether a run is being deleted before its end."""
+    is_over = parse_phase(read_status(body)).is_final
+    return "deletionTimestamp" in body["metadata"] and not is_over
 
 
 def _read_index(body: OperationBody, total: int) -> int | None:
