@@ -178,3 +178,49 @@ async def test_a_run_reads_the_files_of_another_without_a_shared_volume(
     body = await wait_for(kube, namespace, "of-nothing", is_final)
     assert body["status"]["reason"] == "InitFailed", describe(namespace, body)
     assert "has no 'outputs/nowhere' among its files" in body["status"]["message"]
+
+
+#: Logs a series by whichever client the image has.
+TRACKER = """
+from polyaxon import tracking
+tracking.init()
+for step in range(50):
+    tracking.log_metrics(step=step, loss=1 / (step + 1), acc=step / 50)
+tracking.end()
+"""
+#: Reads the metrics of the runs by the published client.
+METRICS = """
+import json, sys
+from polyaxon.client import RunClient
+project, *uuids = sys.argv[1:]
+client = RunClient(owner="default", project=project, run_uuid=uuids[0])
+one = client.get_metrics(names=["loss", "nowhere"])
+several = client.get_multi_run_events(kind="metric", runs=uuids, names=["acc"]).data
+print(json.dumps({"one": one, "several": several}))
+"""
+
+
+async def test_metrics_of_both_clients_are_kept_and_their_last_values_are_outputs(
+    kube: KubeApi, namespace: str, environment: dict[str, str]
+) -> None:
+    specs = {
+        "published": {"component": script(TRACKER)},
+        "ours": {"component": script(TRACKER, PLAIN)},
+    }
+    for name, spec in specs.items():
+        kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(operation(name, spec)))
+    uuids = []
+    for name in specs:
+        body = await succeed(kube, namespace, name, 180)
+        uuids.append(body["status"]["uuid"])
+        outputs = {key: body["status"]["outputs"].get(key) for key in ("loss", "acc")}
+        assert outputs == {"loss": 1 / 50, "acc": 49 / 50}, describe(namespace, body)
+        kubectl("-n", namespace, "delete", "operation", name)
+    arguments = ("-c", METRICS, namespace, *uuids)
+    found = json.loads(run_published(environment, "python", *arguments).splitlines()[-1])
+    assert list(found["one"]) == ["loss"]
+    assert found["one"]["loss"]["data"]["metric"] == [1 / (step + 1) for step in range(50)]
+    for uuid in uuids:
+        (acc,) = found["several"][uuid]
+        assert acc["data"]["step"] == list(range(50))
+        assert acc["data"]["metric"] == [step / 50 for step in range(50)]

@@ -21,6 +21,7 @@ get, or the token of a run for itself, its upstreams and its pipeline:
     DELETE R                                                                 delete
     GET    S/logs                                                            get* on pods/log
     GET    S/{artifact, artifacts, artifacts/tree}                           get* on pods/log
+    GET    S/{events/KIND, resources}, and runs/multi/events/KIND            get* on pods/log
     PUT    S/artifact                                                        the run itself; patch
     POST   S/{artifact, artifacts}                                           the run itself; patch
     DELETE S/{artifact, artifacts}                                           the run itself; patch
@@ -49,6 +50,7 @@ from opstrand.api.limits import (
 from opstrand.api.published import (
     artifacts,
     control,
+    events,
     health,
     lineage,
     logs,
@@ -120,7 +122,7 @@ def create_app(
     app[FILES], app[RECEIVING] = files, set()
     for routes in (health, projects, runs, statuses, lineage, control, logs):
         app.add_routes(routes.ROUTES)
-    for more in (artifacts, uploads, endpoints, discovery):
+    for more in (artifacts, uploads, events, endpoints, discovery):
         app.add_routes(more.ROUTES)
     return app
 

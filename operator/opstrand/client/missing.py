@@ -19,7 +19,7 @@ _FILES = (
 _EVENTS = (
     "write it to a file below get_outputs_path() and report that by log_artifact_ref(path, kind)"
 )
-_SERIES = "this client keeps the last value of each metric among the outputs: get_outputs()"
+_SERIES = "get_metrics() of each run has its metrics as columns"
 _STORED = "create a run of a polyaxonfile by create(content=...): each is kept by its Operation"
 _MODELS = "report the files by log_model_ref(path), and name the run where they are used"
 _CHECKOUT = "look at its Pod with kubectl"
@@ -48,9 +48,7 @@ OF_CLIENT: dict[str, str] = {
     ),
     **dict.fromkeys(
         (
-            "get_events",
             "get_multi_run_events",
-            "get_metrics",
             "get_metrics_as_tidy_df",
             "get_metrics_as_wide_df",
         ),

@@ -62,10 +62,22 @@ class Collector:
         self._deadline = (self._ending.at or time.monotonic()) + seconds
         while True:
             result = self._pass(0)
-            left = [*result.problems, *result.waiting]
             if not result.waiting or result.is_over or self._left() <= _PAUSE:
-                return list(names(left))
+                break
             time.sleep(_PAUSE)
+        lines = list(names([*result.problems, *result.waiting]))
+        return lines if result.waiting else [*lines, *self._report_metrics()]
+
+    def _report_metrics(self) -> list[str]:
+        """Report the last values of metrics; return what was not reported, a line each."""
+        try:
+            self._upload.report_metrics(scan(self._folder).files, max(1.0, self._left()))
+        except (Away, Over) as trouble:
+            return [f"the last values of metrics: {trouble}"]
+        except Refused as error:
+            # The run itself notes what was too large.
+            self._note(f"the last values of metrics: {error}")
+        return []
 
     def _left(self) -> float:
         """Return the seconds that a request may take now."""

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from ..client.connection import Connection
 from ..client.environment import Instance
 from ..client.errors import ApiError, Unreachable
+from .last_values import read_last_values, report_last_values
 from .scan import Found
 
 #: Bytes that are sent at a time.
@@ -43,7 +44,7 @@ class Upload:
     """Sends the files of one run."""
 
     def __init__(self, connection: Connection, run: Instance) -> None:
-        self._connection = connection
+        self._connection, self._run = connection, run
         self._path = f"/streams/v1/{run.project}/{run.owner}/{run.project}/runs/{run.uuid}/artifact"
 
     def send(self, file: Found, patience: float, known: str | None = None) -> str:
@@ -64,6 +65,18 @@ class Upload:
             if sha256 != known:
                 self._send_parts(file, sha256, content, patience)
             return sha256
+
+    def report_metrics(self, files: list[Found], patience: float) -> None:
+        """Make the last value of each metric an output. Raises Away, Over and Refused."""
+        values = read_last_values(files)
+        if not values:
+            return
+        try:
+            report_last_values(self._connection, self._run, values, patience)
+        except Unreachable as error:
+            raise Away(str(error)) from error
+        except ApiError as error:
+            raise _interpret(error) from error
 
     def _send_parts(self, file: Found, sha256: str, content: BinaryIO, patience: float) -> None:
         offset, is_complete = self._put(file, sha256, 0, b"", patience)

@@ -24,13 +24,13 @@ OF_TRACKING = ["TRACKING_RUN", "ClientError", "Run", "end", "get_or_create_run",
 #: raise NotSupported.
 OF_RUN_CLIENT = """
 approve artifacts_lineage artifacts_store client create create_from_hub create_from_polyaxonfile
-create_from_url delete end flush get_artifacts_lineage get_inputs get_logs get_namespace
-get_outputs get_statuses invalidate list list_children log_artifact_lineage log_artifact_ref
-log_data_ref log_dir_ref log_failed log_file_ref log_inputs log_meta log_metric log_metrics
-log_model_ref log_outputs log_progress log_status log_stopped log_succeeded log_tags namespace
-refresh_data reset_client restart resume run_data set_description set_name set_owner set_project
-set_readme set_run_uuid settings skip start status stop store team update wait_for_condition
-watch_logs watch_statuses
+create_from_url delete end flush get_artifacts_lineage get_events get_inputs get_logs
+get_metrics get_namespace get_outputs get_statuses invalidate list list_children
+log_artifact_lineage log_artifact_ref log_data_ref log_dir_ref log_failed log_file_ref
+log_inputs log_meta log_metric log_metrics log_model_ref log_outputs log_progress log_status
+log_stopped log_succeeded log_tags namespace refresh_data reset_client restart resume run_data
+set_description set_name set_owner set_project set_readme set_run_uuid settings skip start
+status stop store team update wait_for_condition watch_logs watch_statuses
 """
 #: What `tracking.Run` has besides.
 OF_RUN = """

@@ -226,6 +226,29 @@ def test_a_file_that_grows_is_stored_as_it_is_at_the_end(
     assert stored(api)["log"] == (folder / "log").read_bytes()
 
 
+def test_the_last_values_of_metrics_become_outputs(
+    api: LoopbackApi, folder: Path, collect: Collect
+) -> None:
+    head = "step|timestamp|metric"
+    series = {
+        "loss": f"{head}\n1|t|0.5\n2|t|0.25",
+        "steps": f"{head}\n|t|3\n",
+        "odd": f"{head}\n1|t|nan",
+        "none": head,
+        "known": f"{head}\n1|t|1",
+        "broken": "no series",
+    }
+    write(folder, {f"events/metric/{name}.plx": text.encode() for name, text in series.items()})
+    write(folder, {"events/text/note.plx": b'{"text": "x"}'})
+    api.do(api.runs.put(operation(outputs={"known": 1, "acc": 2})))
+    assert collect().end() == (0, "")
+    outputs = api.do(api.runs.get("quick-start", UUID))["status"]["outputs"]
+    assert outputs == {"known": 1, "acc": 2, "loss": 0.25, "steps": 3, "odd": "nan"}
+    # What is reported already costs no write.
+    assert collect().end() == (0, "")
+    assert len([one for one in api.requests if one.startswith("PATCH")]) == 1
+
+
 @pytest.mark.parametrize(
     "path", sorted(Path(collector.__file__).parent.glob("*.py")), ids=lambda path: path.name
 )

@@ -58,22 +58,22 @@ class NoFiles(LookupError):
     """The API does not keep the files of runs. The text says where they are."""
 
 
-async def find_files(request: web.Request) -> RunFiles:
-    """The files of the run that the path names, to read.
+async def find_files(request: web.Request, given: str | None = None) -> RunFiles:
+    """The files of the run that the path names, or of the run of the given uuid, to read.
 
     Raises `RunNotFound`, and `NoFiles` where the API keeps none.
     """
     refuse_connection(request.query.get("connection"))
     try:
-        uuid = run_uuid(await find_run(request, Verb.LOGS))
+        uuid = run_uuid(await find_run(request, Verb.LOGS, given))
     except RunNotFound:
-        return await _find_files_left(request)
+        return await _find_files_left(request, parse_uuid(request, given))
     return await _open(request, uuid)
 
 
-async def _find_files_left(request: web.Request) -> RunFiles:
+async def _find_files_left(request: web.Request, uuid: str) -> RunFiles:
     """The files of a run whose Operation is gone."""
-    project, uuid, caller = parse_project(request), parse_uuid(request), request[CALLER]
+    project, caller = parse_project(request), request[CALLER]
     is_known = caller.is_run_of(project) and await is_upstream_of(request.app[RUNS], caller, uuid)
     if not is_known:
         await authorize(request.app[AUTH], caller, Verb.LOGS, project)

@@ -87,9 +87,10 @@ async def find_project(request: web.Request, verb: Verb) -> str:
     return project
 
 
-async def find_run(request: web.Request, verb: Verb) -> Body:
-    """The run that the path names, if the caller may do `verb` to it."""
-    project, uuid, caller = parse_project(request), parse_uuid(request), request[CALLER]
+async def find_run(request: web.Request, verb: Verb, uuid: str | None = None) -> Body:
+    """The run that the path names, or the one of this uuid, if the caller may do `verb` to it."""
+    project, caller = parse_project(request), request[CALLER]
+    uuid = parse_uuid(request, uuid)
     auth, runs = request.app[AUTH], request.app[RUNS]
     known = await find_known_run(runs, caller, project, uuid) if caller.is_run_of(project) else None
     if known is None:
@@ -115,9 +116,9 @@ def caller_key(request: web.Request) -> str:
     return f"{request[CALLER].name}@{peer}"
 
 
-def parse_uuid(request: web.Request) -> str:
-    """The path's uuid, with or without dashes, as 32 hex digits."""
-    uuid = request.match_info["uuid"].replace("-", "").lower()
+def parse_uuid(request: web.Request, given: str | None = None) -> str:
+    """The path's uuid, or the given one, with or without dashes, as 32 hex digits."""
+    uuid = (given or request.match_info["uuid"]).replace("-", "").lower()
     if not _UUID.fullmatch(uuid):
         raise RunNotFound(uuid)
     return uuid
