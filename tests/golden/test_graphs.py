@@ -10,19 +10,21 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support.command_line import run_opstrand
+
+from opstrand.cli import main
 
 HERE = Path(__file__).parent / "graph"
 
 
 @pytest.mark.parametrize("form", ["dot", "mermaid", "json"])
-def test_the_graph_is_as_it_was(form: str) -> None:
-    ran = run_opstrand("render", "-f", HERE / "dag.yaml", "--stage", "graph", "-o", form)
-    assert ran.code == 0, ran
+def test_the_graph_is_as_it_was(form: str, capfd: pytest.CaptureFixture[str]) -> None:
+    code = main(["render", "-f", str(HERE / "dag.yaml"), "--stage", "graph", "-o", form])
+    shown = capfd.readouterr()
+    assert code == 0, shown.err
     golden = HERE / f"graph.{form}"
     if os.environ.get("OPSTRAND_GOLDEN") == "write":
-        golden.write_text(ran.out)
-    assert ran.out == golden.read_text()
+        golden.write_text(shown.out)
+    assert shown.out == golden.read_text()
 
 
 def test_every_edge_is_between_operations_of_its_level() -> None:

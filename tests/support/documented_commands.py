@@ -81,7 +81,7 @@ AUTHORITY = By(
 CHANGES = "it changes files of the checkout, which other tests read at the same time"
 REGISTRY = (
     "it needs a registry; that each part fits is tested by tests/unit/test_manifests.py and "
-    "tests/unit/test_release.py"
+    "tests/local/test_release.py"
 )
 
 COMMANDS: dict[str, Here | By | Not] = {
@@ -164,9 +164,9 @@ COMMANDS: dict[str, Here | By | Not] = {
     "make golden": Not(f"{CHANGES}; tests/golden compares what it would write"),
     "make crds": Not(f"{CHANGES}; `make check` compares what it would write"),
     "make lock": Not("it resolves the newest packages, which is a change of its own"),
-    "make release VERSION=X.Y.Z": By("tests/unit/test_release.py", '"release", f"VERSION={NEXT}"'),
+    "make release VERSION=X.Y.Z": By("tests/local/test_release.py", '"release", f"VERSION={NEXT}"'),
     "make release VERSION=X.Y.Z IMAGE=REGISTRY/opstrand PUBLISH=1": By(
-        "tests/unit/test_release.py", "release.publish(released(clone))"
+        "tests/local/test_release.py", "release.publish(released(clone))"
     ),
     ".venv/bin/python -m pytest -q tests/integration/test_waiting.py": By(
         "tests/run.py", '"-m", "pytest", "-q"'
@@ -181,7 +181,7 @@ COMMANDS: dict[str, Here | By | Not] = {
     "docker build -t REGISTRY/opstrand:TAG . && docker push REGISTRY/opstrand:TAG": Not(REGISTRY),
     "(cd manifests && kustomize edit set image localhost/opstrand=REGISTRY/opstrand:TAG)": Not(
         "kustomize edit writes the `images:` that tools/release.py writes; "
-        "tests/unit/test_release.py checks what comes of it"
+        "tests/local/test_release.py checks what comes of it"
     ),
     "kubectl apply -k manifests/": INSTALLED,
     "pip install '.[cli]' && opstrand doctor": By(

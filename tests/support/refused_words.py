@@ -37,10 +37,20 @@ REFUSED = re.compile(
 )
 #: In a name, also what is "accept" elsewhere.
 _REFUSED_IN_NAMES = re.compile(rf"{_VERBS}|takes?|took", re.IGNORECASE)
+#: Most sources have no such letters anywhere, and need not be parsed. A letter may stand before
+#: them: that of an escape sequence.
+_MAYBE_REFUSED = re.compile(
+    REFUSED.pattern.removeprefix("(?<![a-z])").replace(r"[\s-]", r"\W"), re.IGNORECASE
+)
+_MAYBE_REFUSED_NAME = re.compile(
+    rf"(?<![a-z])({_REFUSED_IN_NAMES.pattern})(?![a-z])", re.IGNORECASE
+)
 
 
 def find_refused_words(source: str) -> list[tuple[int, str]]:
     """Return (line, word) for each refused word of a Python source, in the order of lines."""
+    if not _MAYBE_REFUSED.search(source):
+        return []
     texts = [*_iter_strings(source), *_iter_comments(source)]
     return sorted(
         (min(first + text.count("\n", 0, match.start()), last), match[0])
@@ -51,6 +61,8 @@ def find_refused_words(source: str) -> list[tuple[int, str]]:
 
 def find_refused_names(source: str) -> list[tuple[int, str]]:
     """Return (line, name) for each name of a Python source of which a part is a refused verb."""
+    if not _MAYBE_REFUSED_NAME.search(source):
+        return []
     names = (
         token
         for token in tokenize.generate_tokens(io.StringIO(source).readline)

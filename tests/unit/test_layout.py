@@ -5,6 +5,7 @@ longer than a reader holds in mind.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ _LONGEST = 400
 #: Folders of tests/unit that belong to no room: vectors that run through all rooms, and the
 #: programs that start clusters.
 _OTHER = {"conformance", "cluster"}
+#: Most modules have no such line, and need not be parsed.
+_MAYBE_IMPORTS_A_TEST = re.compile(r"^\s*(from|import)\s.*\btest_", re.MULTILINE)
 
 
 def _test_modules() -> list[Path]:
@@ -23,7 +26,10 @@ def _test_modules() -> list[Path]:
 
 
 def _imported(module: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(module.read_text())):
+    source = module.read_text()
+    if not _MAYBE_IMPORTS_A_TEST.search(source):
+        return
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom):
             yield from (f"{node.module or ''}.{one.name}" for one in node.names)
         elif isinstance(node, ast.Import):

@@ -35,6 +35,7 @@ def test_make_check_refuses_the_words_too() -> None:
         ("a = 'some-body'\n", 1, "some-body"),
         ("# SOMEBODY's Pod\n", 1, "SOMEBODY"),
         ('"""Tells the user why."""\n', 1, "Tells"),
+        ("a = 'b\\nnobody'\n", 1, "nobody"),
     ],
 )
 def test_a_refused_word_is_found_with_its_line(source: str, line: int, word: str) -> None:

@@ -22,7 +22,7 @@ from opstrand.runs.protocols import Listed
 from opstrand.types import Body
 
 RUNS = "/api/v1/default/quick-start/runs"
-COUNT = 200
+COUNT = 80
 SORTS = (
     "",
     "name",

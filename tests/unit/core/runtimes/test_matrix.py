@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.builders import NOW, SETTINGS, body
+from tests.support.examples import examples
 
 from opstrand.core.compiling.prepare import prepare
 from opstrand.core.decide import decide, decide_refusal, list_asks
@@ -341,7 +342,7 @@ def test_a_quota_keeps_the_next_runs_waiting_and_says_so() -> None:
     assert (world.status["reason"], world.status["message"]) == ("MatrixRunning", "")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.integers(0, 10**9),
     st.sampled_from(
