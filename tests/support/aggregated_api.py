@@ -23,6 +23,7 @@ from opstrand.api.aggregated import API_SERVICE, open_port
 from opstrand.api.app import create_app
 from opstrand.api.auth.tokens import ClusterAuth
 from opstrand.api.connections import ConnectionLimits, Runner
+from opstrand.api.v1 import discovery
 from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import AlreadyExists
 from opstrand.kube.resources import API_SERVICES, NAMESPACES, Resource
@@ -98,7 +99,7 @@ async def serve(plane: ControlPlane, runs: Runs) -> AsyncIterator[Ports]:
         account = str(plane.user(USER))
         async with await open_session(kubeconfig=account, connections=64) as session:
             kube = KubeApi(session)
-            app = create_app(runs, ClusterAuth(kube, audience=AUDIENCE))
+            app = create_app(runs, ClusterAuth(kube, audience=AUDIENCE), resources=discovery.ROUTES)
             runner = Runner(app, limits=ConnectionLimits(), shutdown_timeout=0.1)
             settings = Settings(api_aggregated_port=ports.aggregated, api_aggregated_secret=SECRET)
             options: dict[str, Any] = {"host": "127.0.0.1", "limits": ConnectionLimits()}

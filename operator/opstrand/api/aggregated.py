@@ -23,7 +23,7 @@ from opstrand.api.auth.front_proxy import FrontProxy, read_trust
 from opstrand.api.connections import ConnectionLimits, Runner
 from opstrand.api.own_certificate import OwnCertificate
 from opstrand.api.published.request import AUTH, CALLER, HELD, LIMITS, OWNER, RUNS
-from opstrand.api.v1 import discovery, endpoints
+from opstrand.api.v1 import discovery
 from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import API_SERVICES, CONFIG_MAPS
@@ -53,8 +53,7 @@ def create_aggregated_app(beside: web.Application, front_proxy: FrontProxy) -> w
     app = web.Application(middlewares=[answer_errors, identify_by_proxy])
     app[RUNS], app[AUTH], app[OWNER] = beside[RUNS], beside[AUTH], beside[OWNER]
     app[HELD], app[LIMITS] = beside[HELD], beside[LIMITS]
-    for routes in (endpoints, discovery):
-        app.add_routes(routes.ROUTES)
+    app.add_routes(discovery.ROUTES)
     return app
 
 

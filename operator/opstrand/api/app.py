@@ -32,7 +32,7 @@ P/runs accepts the parameters query, sort, limit and offset. `api.v1` describes 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
@@ -75,8 +75,6 @@ from opstrand.api.published.request import (
     WATCHERS,
 )
 from opstrand.api.published.uploads import RECEIVING
-from opstrand.api.v1 import discovery, endpoints
-from opstrand.api.v1.answers import as_status, is_ours
 from opstrand.api.validation import Validation
 from opstrand.core.planning.connections import Catalog
 from opstrand.runs.protocols import Runs
@@ -86,6 +84,8 @@ from opstrand.runs.watchers import Watchers
 #: larger body is refused before it is read.
 BODY_BYTES = 2 * 1024 * 1024
 
+#: Where the paths of `api.v1` begin.
+_RESOURCES = ("/apis", "/openapi")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -100,6 +100,7 @@ def create_app(
     files: KeptFiles | None = None,
     limits: Limits = Limits(),  # noqa: B008
     is_proven: IsProven = nothing_is_proven,
+    resources: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """The API over a store of runs.
 
@@ -107,7 +108,8 @@ def create_app(
     submitted files; `contents` compiles the files of runs to show them. `read_catalog` returns the
     connections that runs may name, or None if they are not known. `files` are those of
     runs, if the API keeps any. `limits` bounds what one client may use. `is_proven` says
-    without a TokenReview whether a token is genuine.
+    without a TokenReview whether a token is genuine. `resources` are the routes of `api.v1`; a
+    local run, which must start quickly, has none.
     """
     app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
     app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner
@@ -122,8 +124,9 @@ def create_app(
     app[FILES], app[RECEIVING] = files, set()
     for routes in (health, projects, runs, statuses, lineage, control, logs):
         app.add_routes(routes.ROUTES)
-    for more in (artifacts, uploads, events, endpoints, discovery):
+    for more in (artifacts, uploads, events):
         app.add_routes(more.ROUTES)
+    app.add_routes(resources)
     return app
 
 
@@ -148,7 +151,13 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except Exception as error:
         answer = _answer_error(request, error)
-        return as_status(answer) if is_ours(request) else answer
+        return _as_status(answer) if request.path.startswith(_RESOURCES) else answer
+
+
+def _as_status(answer: web.Response) -> web.Response:
+    from opstrand.api.v1.answers import as_status
+
+    return as_status(answer)
 
 
 def _answer_error(request: web.Request, error: Exception) -> web.Response:

@@ -26,6 +26,7 @@ from opstrand.api.connections import ConnectionLimits, Runner
 from opstrand.api.limits import Limits
 from opstrand.api.published.files import KeptFiles
 from opstrand.api.tls import open_tls
+from opstrand.api.v1 import discovery
 from opstrand.controller.connections_file import CatalogReader
 from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.client import KubeApi
@@ -98,6 +99,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
             files=_open_files(settings, KubeApi(session)),
             limits=request_limits(settings),
             is_proven=auth.is_proven,
+            resources=discovery.ROUTES,
         )
         read_context = (lambda: tls.certificate.context) if tls else None
         limits = connection_limits(settings)

@@ -26,7 +26,6 @@ _REASONS = {
     500: "InternalError",
     503: "ServiceUnavailable",
 }
-_ROOTS = ("/apis", "/openapi")
 
 
 def answer_json(request: web.Request, value: dict[str, Any]) -> web.Response:
@@ -40,11 +39,6 @@ def answer_json(request: web.Request, value: dict[str, Any]) -> web.Response:
     answer.etag = tag
     answer.headers["Cache-Control"] = "no-cache, private"
     return answer
-
-
-def is_ours(request: web.Request) -> bool:
-    """Whether the path is one of this API, whose errors have this shape."""
-    return request.path.startswith(_ROOTS)
 
 
 def as_status(answer: web.Response) -> web.Response:

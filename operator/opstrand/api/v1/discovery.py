@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from opstrand.api.v1 import endpoints
 from opstrand.api.v1.answers import answer_json
 from opstrand.api.v1.endpoints import ROOT
 from opstrand.api.v1.openapi import DOCUMENT_PATH, OLD_DOCUMENT, write_document, write_index
@@ -96,7 +97,9 @@ async def read_old_document(request: web.Request) -> web.Response:
     return answer_json(request, OLD_DOCUMENT)
 
 
+#: All routes of this API.
 ROUTES = [
+    *endpoints.ROUTES,
     web.get("/apis", list_groups),
     web.get(f"/apis/{RUNS.group}", read_group),
     web.get(ROOT, list_resources),

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken
+from opstrand.api.v1 import discovery
 from opstrand.runs.memory import MemoryRuns
 from opstrand.types import Body
 
@@ -42,6 +43,6 @@ async def runs() -> MemoryRuns:
 
 @pytest.fixture
 async def api(runs: MemoryRuns) -> AsyncIterator[TestClient[Any, Any]]:
-    server = TestServer(create_app(runs, StaticToken("secret")))
+    server = TestServer(create_app(runs, StaticToken("secret"), resources=discovery.ROUTES))
     async with TestClient(server, headers={"Authorization": "Bearer secret"}) as client:
         yield client
