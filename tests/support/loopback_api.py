@@ -12,6 +12,7 @@ from aiohttp import web
 from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken
 from opstrand.api.published.files import KeptFiles
+from opstrand.api.v1 import discovery
 from opstrand.runs.memory import MemoryRuns
 
 TOKEN = "secret"
@@ -48,7 +49,8 @@ class LoopbackApi:
         self.do(self._start())
 
     async def _start(self) -> None:
-        app = create_app(self.runs, StaticToken(TOKEN), files=keep_files(self.files))
+        files = keep_files(self.files)
+        app = create_app(self.runs, StaticToken(TOKEN), files=files, resources=discovery.ROUTES)
         app.on_response_prepare.append(self._note)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()

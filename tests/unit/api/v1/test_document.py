@@ -1,0 +1,85 @@
+"""The OpenAPI document and the answers agree: schemathesis draws requests from the document, wrong
+ones too, and finds no 500 and no answer that is not described.
+
+Its plugin for pytest is off (pyproject.toml): it would take each process of the tests a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings, strategies
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.schemas import APIOperation
+from tests.support.loopback_api import TOKEN, LoopbackApi
+from tests.support.running_run import UUID, operation
+
+from opstrand.api.v1.openapi import write_document
+from opstrand.runs.memory import MemoryRuns
+
+load_all_checks()
+CHECKED = CHECKS.get_by_names(
+    [
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_schema_conformance",
+    ]
+)
+#: A run that there is; others are drawn.
+KNOWN = {"namespace": "quick-start", "name": UUID}
+schema = schemathesis.openapi.from_dict(write_document())
+OPERATIONS = [one.ok() for one in schema.get_all_operations()]
+bounded = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[LoopbackApi]:
+    """Yield the API over a run that is over and has a log."""
+    serving = LoopbackApi(MemoryRuns())
+    owner = {"apiVersion": "a/v1", "kind": "B", "name": "c", "uid": "d", "controller": True}
+    ended = operation(phase="Succeeded", reason="Succeeded", progress=None, attempt=0)
+    ended["metadata"] |= {"labels": {"a": "b"}, "ownerReferences": [owner]}
+    serving.do(serving.runs.put(ended))
+    serving.do(serving.runs.write_log(UUID, "a line"))
+    serving.start()
+    yield serving
+    serving.close()
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+def test_no_answer_is_a_500_or_not_described(
+    api: LoopbackApi, operation: APIOperation, mode: GenerationMode
+) -> None:
+    @bounded
+    @given(
+        case=operation.as_strategy(generation_mode=mode),
+        is_known=strategies.booleans(),
+        has_token=strategies.sampled_from([True, True, True, False]),
+    )
+    def check(case: schemathesis.Case, is_known: bool, has_token: bool) -> None:
+        if is_known:
+            case.path_parameters = {name: KNOWN[name] for name in case.path_parameters or {}}
+        headers = {"Authorization": f"Bearer {TOKEN}"} if has_token else {}
+        case.call_and_validate(
+            base_url=f"http://127.0.0.1:{api.port}", headers=headers, checks=CHECKED
+        )
+
+    check()
+
+
+def test_every_path_of_the_document_was_reached_with_a_run_that_there_is(
+    api: LoopbackApi,
+) -> None:
+    """The answers that count most are those with content."""
+    root = "/apis/runs.opstrand.dev/v1alpha1"
+    runs = f"{root}/namespaces/{KNOWN['namespace']}/runs"
+    wanted = {
+        f"GET {path}" for path in (f"{root}/runs", runs, f"{runs}/{UUID}", f"{runs}/{UUID}/log")
+    }
+    assert wanted <= set(api.requests)
+    assert len(wanted) == len(write_document()["paths"])
