@@ -91,9 +91,13 @@ class Archive:
     ) -> Selected:
         skipped = max(0, search.offset - others)
         limit = search.offset + search.limit - skipped
-        count, page = await asyncio.gather(
-            self._store.count(selection),
-            self._store.select(selection, narrowed.keys, limit=limit, offset=skipped),
+        count = await self._store.count(selection)
+        page = (
+            await self._store.select(
+                selection, narrowed.keys, limit=limit, offset=skipped, count=count
+            )
+            if count
+            else ()
         )
         return Selected(count, [search.fields(_list(one)) for one in page], skipped)
 

@@ -6,6 +6,7 @@ Owns the meaning of each test in SQL: exactly that of the query language on the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from opstrand.store.database import Statement
 from opstrand.store.rows import UPSTREAM, Column, Selection, SortKey, Test
@@ -24,6 +25,30 @@ def where(selection: Selection) -> Statement:
         marks, values = _marks(selection.without)
         parts.append((f"runs.uid NOT IN ({marks})", values))
     return " AND ".join(sql for sql, _ in parts), [one for _, values in parts for one in values]
+
+
+def source(selection: Selection, *, by_value: bool) -> Statement:
+    """What follows FROM in a query of the runs of a selection.
+
+    With `by_value`, a test on a value goes first; otherwise SQLite looks up the value of one run
+    after the other, which is better for a page of a test that holds for many.
+    """
+    first = next((one for one in selection.tests if _picks(one)), None) if by_value else None
+    if first is None:
+        condition, values = where(selection)
+        return f"runs WHERE {condition}", values
+    inner, picked = _on_value(first)
+    others = tuple(one for one in selection.tests if one is not first)
+    condition, values = where(replace(selection, tests=others))
+    return (
+        f"(SELECT DISTINCT other.uid FROM run_values AS other WHERE {inner}) AS picked "
+        f"CROSS JOIN runs WHERE runs.uid = picked.uid AND {condition}",
+        [*picked, *values],
+    )
+
+
+def _picks(test: Test) -> bool:
+    return not test.negated and test.of != UPSTREAM and test.of not in _COLUMNS
 
 
 def order_by(keys: Sequence[SortKey]) -> str:

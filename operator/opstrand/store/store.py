@@ -11,10 +11,12 @@ from dataclasses import fields
 
 from opstrand.store.database import Database, Statement, Values
 from opstrand.store.rows import Known, Row, Selection, SortKey, Stored
-from opstrand.store.selecting import SHOWN, order_by, where
+from opstrand.store.selecting import SHOWN, order_by, source, where
 
 #: Values in one list of SQL: PostgreSQL has at most 32,767, an old SQLite 999.
 _MOST = 500
+#: A selection of fewer runs is read run by run, and then sorted.
+_RARE = 5000
 _COLUMNS = tuple(
     field.name for field in fields(Row) if field.name not in ("body", "values", "upstreams")
 )
@@ -112,22 +114,25 @@ class RunStore:
         return found
 
     async def count(self, selection: Selection) -> int:
-        condition, values = where(selection)
-        ((count,),) = await self._database.read(
-            f"SELECT count(*) FROM runs WHERE {condition}", values
-        )
+        found, values = source(selection, by_value=True)
+        ((count,),) = await self._database.read(f"SELECT count(*) FROM {found}", values)
         return int(count)
 
     async def select(
-        self, selection: Selection, keys: Sequence[SortKey], *, limit: int, offset: int = 0
+        self,
+        selection: Selection,
+        keys: Sequence[SortKey],
+        *,
+        limit: int,
+        offset: int = 0,
+        count: int = 0,
     ) -> Sequence[Stored]:
-        """One page of a selection."""
-        condition, values = where(selection)
+        """One page of a selection. `count`: how many runs it has, which decides how it is read."""
+        found, values = source(selection, by_value=0 < count < _RARE)
+        order = order_by(keys)
         # The page is found first, by the columns alone.
-        page = f"SELECT uid FROM runs WHERE {condition} ORDER BY {order_by(keys)} LIMIT ? OFFSET ?"
-        return await self._find(
-            f"runs.uid IN ({page}) ORDER BY {order_by(keys)}", [*values, limit, offset]
-        )
+        page = f"SELECT runs.uid FROM {found} ORDER BY {order} LIMIT ? OFFSET ?"
+        return await self._find(f"runs.uid IN ({page}) ORDER BY {order}", [*values, limit, offset])
 
     async def after(self, selection: Selection, uid: str, *, limit: int) -> Sequence[Stored]:
         """The next runs of a selection in the order of their uids."""
