@@ -78,6 +78,7 @@ AUTHORITY = By(
     "tests/integration/test_api_tls.py",
     '"patch", "secret", "-n", "default", SECRET, "--type=merge"',
 )
+STORE_COPY = By("tests/unit/store/test_copying.py", "def test_the_command_copies_through_pipes")
 CHANGES = "it changes files of the checkout, which other tests read at the same time"
 REGISTRY = (
     "it needs a registry; that each part fits is tested by tests/unit/test_manifests.py and "
@@ -200,6 +201,10 @@ COMMANDS: dict[str, Here | By | Not] = {
     "export POLYAXON_AUTH_TOKEN=$(kubectl create token ACCOUNT)": LAPTOP,
     "kubectl -n opstrand patch secret opstrand-api-own-tls --type=merge "
     "-p '{\"data\":null}'": AUTHORITY,
+    "kubectl -n opstrand exec deployment/opstrand-api -- "
+    "python3 -m opstrand.store backup > runs.jsonl.gz": STORE_COPY,
+    "kubectl -n opstrand exec -i deployment/opstrand-api -- "
+    "python3 -m opstrand.store restore < runs.jsonl.gz": STORE_COPY,
     "(cd manifests && kustomize edit add component plain-http)": By(
         "tests/unit/test_manifests.py", "plain-http"
     ),

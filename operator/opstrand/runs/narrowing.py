@@ -19,7 +19,7 @@ from opstrand.core.resolving.query_grammar import (
     parse_sort,
 )
 from opstrand.runs.records import BOOL, LONGEST, TEXT
-from opstrand.store.rows import UPSTREAM, Column, SortKey, Test
+from opstrand.store.rows import UPSTREAM, Check, Column, SortKey
 
 _TEXTS = {
     "name": Column.NAME,
@@ -54,7 +54,7 @@ class Narrowed:
     `is_exact`: they hold for no other run, and the store can sort.
     """
 
-    tests: tuple[Test, ...]
+    tests: tuple[Check, ...]
     keys: tuple[SortKey, ...]
     is_exact: bool
 
@@ -80,11 +80,11 @@ def _is_exact(condition: Condition) -> bool:
     return condition.operator != "range" or condition.field in _COLUMNS
 
 
-def _test(condition: Condition) -> Sequence[Test] | None:
+def _test(condition: Condition) -> Sequence[Check] | None:
     """The tests that follow from the condition; None if the store can test nothing of it."""
     field, operator = condition.field, condition.operator
     if operator == "nil" and field in _COLUMNS:
-        return [Test(_COLUMNS[field], "nil", negated=condition.negated)]
+        return [Check(_COLUMNS[field], "nil", negated=condition.negated)]
     if operator in _EQUAL:
         return _equality(condition)
     if operator == "range" and not condition.negated:
@@ -96,12 +96,12 @@ def _test(condition: Condition) -> Sequence[Test] | None:
     return None
 
 
-def _equality(condition: Condition) -> Sequence[Test] | None:
+def _equality(condition: Condition) -> Sequence[Check] | None:
     field, negated = condition.field, condition.negated
     if field in _UUIDS:
-        return [Test(_UUIDS[field], "=", tuple(sorted(condition.uuids)), negated)]
+        return [Check(_UUIDS[field], "=", tuple(sorted(condition.uuids)), negated)]
     if field in ("upstream", "upstream.uuid"):
-        return [Test(UPSTREAM, "=", tuple(sorted(condition.uuids)), negated)]
+        return [Check(UPSTREAM, "=", tuple(sorted(condition.uuids)), negated)]
     if any(len(one) >= LONGEST for one in condition.values) or "\0" in "".join(condition.values):
         return None
     operands: tuple[str | float, ...] = tuple(sorted(condition.texts))
@@ -111,7 +111,7 @@ def _equality(condition: Condition) -> Sequence[Test] | None:
     if of is None:
         texts = (*(TEXT + one for one in sorted(condition.texts)), *_bools(condition))
         of, operands = _stored_field(field), (*texts, *operands)
-    return None if of is None else [Test(of, "=", operands, negated)]
+    return None if of is None else [Check(of, "=", operands, negated)]
 
 
 def _numbers(condition: Condition) -> tuple[float, ...]:
@@ -125,19 +125,19 @@ def _bools(condition: Condition) -> list[str]:
 
 def _comparison(
     condition: Condition, operator: str, wanted: str, *, end: bool = False
-) -> Sequence[Test] | None:
+) -> Sequence[Check] | None:
     field, negated = condition.field, condition.negated
     if field in _TIMES:
         moment = parse_moment(wanted, end=end)
         if moment is None:
             return None
-        return [Test(_TIMES[field], operator, (moment.timestamp(),), negated)]
+        return [Check(_TIMES[field], operator, (moment.timestamp(),), negated)]
     number = parse_number(wanted)
     stored = _NUMBERS.get(field) or _stored_field(field)
     # NaN compares as nothing does in SQL.
     if number is None or math.isnan(number) or stored is None:
         return None
-    return [Test(stored, operator, (number,), negated)]
+    return [Check(stored, operator, (number,), negated)]
 
 
 def _stored_field(field: str) -> str | None:

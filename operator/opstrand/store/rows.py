@@ -90,7 +90,7 @@ class Column(StrEnum):
 
 
 @dataclass(frozen=True)
-class Test:
+class Check:
     """One condition of a selection. It is false for a run without the value, unless `negated`.
 
     `of` is a column, or the field of a `Value`, or UPSTREAM. `operator` is one of = < <= > >=, or
@@ -112,7 +112,7 @@ class Selection:
     """The deleted runs of one namespace for which all tests hold, but those of `without`."""
 
     namespace_uid: str
-    tests: tuple[Test, ...] = ()
+    tests: tuple[Check, ...] = ()
     without: tuple[str, ...] = ()
 
 

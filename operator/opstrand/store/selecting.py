@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from opstrand.store.database import Statement
-from opstrand.store.rows import UPSTREAM, Column, Selection, SortKey, Test
+from opstrand.store.rows import UPSTREAM, Check, Column, Selection, SortKey
 
 _COLUMNS = frozenset(Column)
 #: Runs whose object is gone, and which were not removed.
@@ -47,7 +47,7 @@ def source(selection: Selection, *, by_value: bool) -> Statement:
     )
 
 
-def _picks(test: Test) -> bool:
+def _picks(test: Check) -> bool:
     return not test.negated and test.of != UPSTREAM and test.of not in _COLUMNS
 
 
@@ -64,7 +64,7 @@ def _order(key: SortKey) -> str:
     return f"{nulls}{column}{direction}"
 
 
-def _render(test: Test) -> Part:
+def _render(test: Check) -> Part:
     if test.of == UPSTREAM:
         return _exists("upstreams", "upstream", test)
     if test.of in _COLUMNS:
@@ -72,7 +72,7 @@ def _render(test: Test) -> Part:
     return _exists("run_values", "", test)
 
 
-def _on_column(test: Test) -> Part:
+def _on_column(test: Check) -> Part:
     column = f"runs.{test.of}"
     if test.operator == "nil":
         return f"{column} IS {'NOT ' if test.negated else ''}NULL", []
@@ -81,7 +81,7 @@ def _on_column(test: Test) -> Part:
     return (f"({column} IS NULL OR NOT {sql})", values) if test.negated else (sql, values)
 
 
-def _exists(table: str, column: str, test: Test) -> Part:
+def _exists(table: str, column: str, test: Check) -> Part:
     if column:
         sql, values = _compare(f"other.{column}", test.operator, test.operands)
     else:
@@ -90,7 +90,7 @@ def _exists(table: str, column: str, test: Test) -> Part:
     return f"runs.uid {'NOT ' if test.negated else ''}IN ({inner})", values
 
 
-def _on_value(test: Test) -> Part:
+def _on_value(test: Check) -> Part:
     numbers = [one for one in test.operands if not isinstance(one, str)]
     texts = [one for one in test.operands if isinstance(one, str)]
     parts = [

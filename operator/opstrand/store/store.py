@@ -6,11 +6,12 @@ database it is, nor what a run's body says.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 
 from opstrand.store.database import Database, Statement, Values
-from opstrand.store.rows import Known, Row, Selection, SortKey, Stored
+from opstrand.store.rows import Known, Row, Selection, SortKey, Stored, Value
 from opstrand.store.selecting import SHOWN, order_by, source, where
 
 #: Values in one list of SQL: PostgreSQL has at most 32,767, an old SQLite 999.
@@ -140,6 +141,37 @@ class RunStore:
         return await self._find(
             f"{condition} AND runs.uid > ? ORDER BY runs.uid LIMIT ?", [*values, uid, limit]
         )
+
+    async def rows_after(self, uid: str, *, limit: int) -> Sequence[Row]:
+        """The next whole rows of all namespaces, in the order of their uids; removed ones are left
+        out.
+        """
+        names = ", ".join(f"runs.{name}" for name in _COLUMNS)
+        found = await self._database.read(
+            f"SELECT {names}, bodies.body FROM runs JOIN bodies USING (uid) "
+            "WHERE runs.removed_at IS NULL AND runs.uid > ? ORDER BY runs.uid LIMIT ?",
+            (uid, limit),
+        )
+        uids = [str(record[0]) for record in found]
+        values: defaultdict[str, list[Value]] = defaultdict(list)
+        upstreams: defaultdict[str, list[str]] = defaultdict(list)
+        if uids:
+            among = f"WHERE uid IN ({_marks(uids)})"
+            sql = f"SELECT uid, field, number, text FROM run_values {among}"
+            for of, field, number, text in await self._database.read(sql, uids):
+                values[of].append(Value(field, number, text))
+            sql = f"SELECT uid, upstream FROM upstreams {among}"
+            for of, upstream in await self._database.read(sql, uids):
+                upstreams[of].append(upstream)
+        return [
+            Row(
+                **dict(zip(_COLUMNS, columns, strict=True)),
+                body=bytes(body),
+                values=tuple(values[columns[0]]),
+                upstreams=tuple(upstreams[columns[0]]),
+            )
+            for *columns, body in found
+        ]
 
     async def _find(self, condition: str, values: Values) -> list[Stored]:
         found = await self._database.read(_STORED + condition, values)
