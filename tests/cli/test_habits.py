@@ -195,6 +195,7 @@ SYNONYMS = {
     "describe op x": "get x",
     "inspect x": "get x",
     "watch x": "get -w x",
+    "events x": "get x",
     "rerun x": "restart x",
     "resubmit x": "restart x",
     "ops ls": "ls",

@@ -221,21 +221,12 @@ def _find_name() -> str:
 
 
 def _describe_usage(error: click.ClickException) -> list[str]:
-    """Return click's message about a command line that it cannot parse."""
+    """Return click's message about a command line that it cannot parse, and what to do."""
+    from opstrand.cli.foreign_options import advise_option
+
     output = StringIO()
     error.show(output)
-    return [*output.getvalue().splitlines(), *_advise_dashes(error)]
-
-
-def _advise_dashes(error: click.ClickException) -> list[str]:
-    """Return a hint where an unknown option may be one of a command that is given here."""
-    context = getattr(error, "ctx", None)
-    if not isinstance(error, click.NoSuchOption) or context is None:
-        return []
-    names = [param.metavar or "" for param in context.command.params]
-    if not any(name.startswith("[-- ") for name in names):
-        return []
-    return [f"hint: Is {error.option_name} one of the command? Then write -- before the command."]
+    return [*output.getvalue().splitlines(), *advise_option(error)]
 
 
 def _finish(code: object) -> int:

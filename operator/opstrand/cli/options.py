@@ -61,6 +61,11 @@ def check_project(name: str) -> str:
     Raises CliError otherwise: the option is wrong, rather than the project missing.
     """
     if not is_namespace(name):
+        if "=" in name:
+            raise CliError(
+                f"there can be no project {name!r}",
+                hint=f"-p and -n name the project; a param is -P {name}",
+            )
         hint = "A project is a namespace: lower-case letters, digits and dashes, at most 63."
         raise CliError(f"there can be no project {name!r}", hint=hint)
     return name
@@ -219,6 +224,10 @@ selector_option = click.option(
 )
 
 
+#: Forms of kubectl's output that are templates of another kind.
+_TEMPLATES = ("custom-columns", "go-template", "template")
+
+
 class Output(click.ParamType[str]):
     """One of the choices, or one of these prefixes with text behind it: `jsonpath={.status}`."""
 
@@ -231,6 +240,9 @@ class Output(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if self._prefixes and str(value).startswith(self._prefixes):
             return str(value)
+        kind, sign, _ = str(value).partition("=")
+        if sign and self._prefixes and kind in _TEMPLATES:
+            self.fail(f"-o {kind} is kubectl's: here it is {self._prefixes[0]}...", param, ctx)
         if self._prefixes and f"{value}=" in self._prefixes:
             self.fail(f"{value!r} needs a value: {value}='{{.status.phase}}'", param, ctx)
         return str(self._choices.convert(value, param, ctx))

@@ -28,6 +28,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "statuses": ("get",),
     "show": ("get",),
     "watch": ("get", "-w"),
+    "events": ("get",),
     "log": ("logs",),
     "delete": ("rm",),
     "remove": ("rm",),

@@ -24,6 +24,8 @@ Body = TypeVar("Body", bound=Mapping[str, Any])
 _PREFIX = 4
 #: What kubectl calls an Operation: in the CRD, the singular, the plural and the short names.
 _TYPES = ("operation", "operations", "op", "ops")
+#: What users of kubectl and of other tools write before a name.
+_TYPE_WORDS = (*_TYPES, "run", "runs", "pod", "pods", "po", "job", "jobs", "workflow", "wf")
 _GROUP = "opstrand.dev"
 #: Names the newest run of the project.
 LATEST = "@latest"
@@ -135,11 +137,22 @@ def choose(run: str, runs: Sequence[Body], project: str) -> Body:
         )
     raise CliError(
         f"there is no run {run!r} in project {project!r}{suggest(run, names) if names else ''}",
-        hint=(
-            "`opstrand ls` lists the runs; -n names another project, and --local the runs of this "
-            "machine."
-        ),
+        hint=_advise_missing(run, project),
         code=ExitCode.NOT_FOUND,
+    )
+
+
+def _advise_missing(run: str, project: str) -> str:
+    if run.lower() in _TYPE_WORDS:
+        return (
+            "No type stands before a run here, or with a slash (op/NAME): `opstrand get NAME`, and "
+            "`opstrand ls` for all."
+        )
+    if project.isdecimal():
+        return "-n names the project; the last lines of a log are --tail N."
+    return (
+        "`opstrand ls` lists the runs; -n names another project, and --local the runs of this "
+        "machine."
     )
 
 
