@@ -1,4 +1,4 @@
-"""What follows for a pipeline or a matrix when the API server refuses one of its runs.
+"""What follows for a run that makes runs when the API server refuses one of them.
 
 Owns the one answer for all kinds that make runs: a wait with a reason, or the end by way of
 Stopping. Must not know which run was refused, or how the kind makes it.

@@ -24,7 +24,7 @@ from opstrand.core.compiling.schedule import (
     share_with_schedule,
 )
 from opstrand.core.lifecycle.actions import Action, Create, Delete, Refusal
-from opstrand.core.lifecycle.admission import Verdict, interpret_child_refusal, refuse
+from opstrand.core.lifecycle.admission import Verdict, interpret_child_refusal
 from opstrand.core.lifecycle.asks import Ask
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
 from opstrand.core.lifecycle.status import Status
@@ -36,6 +36,7 @@ from opstrand.core.pipelines.children import render_child
 from opstrand.core.planning.plan import Plan
 from opstrand.core.resolving.resolve import Resolved, read_frozen, resolve
 from opstrand.core.runtimes.base import Frozen
+from opstrand.core.runtimes.refused_child import end_with_children
 from opstrand.core.runtimes.schedule_snapshot import (
     OPERATION,
     SKEW,
@@ -120,10 +121,7 @@ class ScheduleRuntime:
         )
 
     def end_early(self, snapshot: Snapshot, verdict: Verdict) -> Decision:
-        if not verdict.phase.is_final:
-            # A quota frees up by itself.
-            return Decision(dict(snapshot.status), requeue_after=verdict.again)
-        return refuse(snapshot, verdict, is_cleared_first=True)
+        return end_with_children(snapshot, verdict)
 
 
 def _list_facts(

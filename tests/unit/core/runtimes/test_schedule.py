@@ -290,6 +290,21 @@ def test_a_run_that_the_cluster_refuses_fails_and_the_next_one_is_tried() -> Non
     assert world.ticks == [stamp_of(2)]
 
 
+def test_a_quota_holds_a_run_back_with_its_reason_until_it_is_there() -> None:
+    world = started(MINUTELY)
+    world.now += MINUTE
+    world.step(die_after=0)
+    decision = decide_refusal(world.snapshot(), Refusal("forbidden", "exceeded quota: runs"))
+    assert decision is not None
+    assert decision.requeue_after == 10
+    world._write(decision.status)
+    assert (world.status["phase"], world.status["reason"]) == ("Running", "QuotaExceeded")
+    world.pass_time(timedelta(seconds=10))
+    assert world.ticks == [stamp_of(1)]
+    assert world.status["reason"] == "ScheduleRunning"
+    assert world.status["message"].startswith("next run at ")
+
+
 def test_a_foreign_object_with_the_name_of_a_run_ends_the_schedule() -> None:
     world = started(MINUTELY)
     world.now += MINUTE
