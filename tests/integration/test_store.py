@@ -239,12 +239,20 @@ async def test_what_is_deleted_while_the_api_is_down_is_not_listed_as_living(
     path = f"/runs/{body['status']['uuid']}"
     await place.until(path, lambda status, found: found.get("status") == "succeeded")
     await wait_until_stored(place, body)
+    await kube.create(OPERATIONS, place.namespace, operation("cut-off"))
+    cut_off = await wait_for(kube, place.namespace, "cut-off", in_phase("Starting", "Running"))
+    await wait_until_stored(place, cut_off)
     place.process.kill()
     await delete(control_plane, place.namespace, "early")
+    await delete(control_plane, place.namespace, "cut-off")
     late = await make_run(kube, place.namespace, "late")
     await asyncio.to_thread(place.start)
-    found = await place.until("/runs", lambda _, found: found.get("count") == 2)
-    assert {run["name"] for run in found["results"]} == {"early", "late"}
+    found = await place.until("/runs", lambda _, found: found.get("count") == 3)
+    assert {run["name"]: run["status"] for run in found["results"]} == {
+        "early": "succeeded",
+        "cut-off": "stopped",
+        "late": "succeeded",
+    }
     await wait_until_stored(place, late)
 
 

@@ -1,4 +1,5 @@
-"""Writes every run that is over, or whose object is deleted, to the store.
+"""Writes every run to the store: when it is first seen, when it is over, and when its object is
+deleted.
 
 Owns what is still to be written: it sees every change of the index, writes in batches, and tries
 again while the store does not work. At the start it finds the deletions that it missed. Writes
@@ -48,9 +49,13 @@ class Archiver:
 
     def __init__(self, store: RunStore, namespaces: Namespaces, cluster: Cluster) -> None:
         self._store, self._namespaces, self._cluster = store, namespaces, cluster
-        #: By uid. Finished runs are the index's own bodies; deleted ones are in no other place.
+        #: By uid. Begun and finished runs are the index's own bodies; deleted ones are in no other
+        #: place.
+        self._begun: dict[str, Body] = {}
         self._finished: dict[str, Body] = {}
         self._deleted: dict[str, Row] = {}
+        #: Runs that are not over and that the store has.
+        self._seen: set[str] = set()
         #: Runs that are being removed for good.
         self._removed: set[str] = set()
         self._work = asyncio.Event()
@@ -58,13 +63,20 @@ class Archiver:
     # -- index.Observer
 
     def changed(self, body: Body) -> None:
+        uid = body["metadata"]["uid"]
         if is_final(body):
-            self._finished[body["metadata"]["uid"]] = body
-            self._work.set()
+            self._begun.pop(uid, None)
+            self._finished[uid] = body
+        elif uid not in self._seen:
+            # Once: a deletion that is missed later finds at least who the run was.
+            self._begun[uid] = body
+        else:
+            return
+        self._work.set()
 
     def dropped(self, body: Body) -> None:
         uid = body["metadata"]["uid"]
-        self._finished.pop(uid, None)
+        self._forget_living(uid)
         if uid in self._removed:
             return
         known = self._deleted.get(uid)
@@ -100,16 +112,22 @@ class Archiver:
     # -- writing
 
     async def remove(self, body: Body) -> None:
-        """Remove a run from the store for good; its object is deleted already."""
+        """Remove a run and those below it from the store for good, after its object."""
         uid = body["metadata"]["uid"]
         self.expect_removal(body)
-        self._finished.pop(uid, None)
+        self._forget_living(uid)
         self._deleted.pop(uid, None)
         # The row stays as a mark, so that no late event stores the run again.
-        row = in_namespace(make_row(body, deleted_at=time.time()), "")
+        namespace = await self._namespaces.uid_of(body)
+        row = make_row(body, deleted_at=time.time(), namespace_uid=namespace or "")
         await self._store.write([row])
         await self._store.remove(uid, time.time())
         self._removed.discard(uid)
+
+    def _forget_living(self, uid: str) -> None:
+        self._begun.pop(uid, None)
+        self._finished.pop(uid, None)
+        self._seen.discard(uid)
 
     def expect_removal(self, body: Body) -> None:
         """Do not store the deletion that follows."""
@@ -126,7 +144,7 @@ class Archiver:
             self._work.clear()
             await asyncio.sleep(_WINDOW)
             try:
-                while self._finished or self._deleted:
+                while self._begun or self._finished or self._deleted:
                     await self._write_batch()
             except PlatformError as error:
                 logger.warning("%s; runs are stored later", error.message)
@@ -136,30 +154,47 @@ class Archiver:
     async def _write_batch(self) -> None:
         deleted = dict(list(self._deleted.items())[:_BATCH])
         finished = dict(list(self._finished.items())[: _BATCH - len(deleted)])
-        known = await self._store.known([*deleted, *finished])
+        begun = dict(list(self._begun.items())[: _BATCH - len(deleted) - len(finished)])
+        known = await self._store.known([*deleted, *finished, *begun])
         rows: list[Row] = []
         for uid, row in deleted.items():
             if not _has(known.get(uid), row.version, is_deleted=True):
                 namespace = await self._namespaces.uid_of(read_body(row))
                 rows += [] if namespace is None else [in_namespace(row, namespace)]
-        for uid, body in finished.items():
-            if not _has(known.get(uid), version_of(body), is_deleted=False):
-                made = _make_row(body, namespace_uid=await self._namespaces.uid_of(body))
-                rows += [] if made is None else [made]
+        changed = [
+            *(body for uid, body in begun.items() if uid not in known),
+            *(
+                body
+                for uid, body in finished.items()
+                if not _has(known.get(uid), version_of(body), is_deleted=False)
+            ),
+        ]
+        for body in changed:
+            made = _make_row(body, namespace_uid=await self._namespaces.uid_of(body))
+            rows += [] if made is None else [made]
         await self._store.write(rows)
+        self._seen.update(uid for uid in begun if uid in self._begun)
+        self._seen.difference_update(finished)
         _forget(self._deleted, deleted)
         _forget(self._finished, finished)
+        _forget(self._begun, begun)
 
     async def find_missed(self, is_there: IsThere) -> None:
-        """Mark the runs whose objects were deleted while this process did not watch.
+        """Store the deletion of the runs whose objects went while this process did not watch. Those
+        that were not over are recorded as Stopped.
 
         `is_there`: whether the synced index has the object of this uid.
         """
-        gone = []
-        for uid, namespace, name in await self._store.living():
-            if not is_there(namespace, uid) and await self._is_gone(uid, namespace, name):
-                gone.append(uid)
-        await self._store.mark_deleted(gone, time.time())
+        gone = [
+            uid
+            for uid, namespace, name in await self._store.living()
+            if not is_there(namespace, uid) and await self._is_gone(uid, namespace, name)
+        ]
+        for row in await self._store.rows(gone):
+            ended = _make_row(
+                read_body(row), deleted_at=time.time(), namespace_uid=row.namespace_uid
+            )
+            await self._store.write([] if ended is None else [ended])
 
     async def _is_gone(self, uid: str, namespace: str, name: str) -> bool:
         """Ask the cluster: another replica may have stored a run that is newer than the index."""

@@ -39,6 +39,15 @@ _VALUE = (
     f"CAST(? AS DOUBLE PRECISION), CAST(? AS TEXT) {_IS_OURS}"
 )
 _UPSTREAM = f"INSERT INTO upstreams (uid, upstream) SELECT uid, CAST(? AS TEXT) {_IS_OURS}"
+# A run and all runs that it, or one of these, made.
+_BELOW = """
+WITH RECURSIVE below (uid, uuid, namespace_uid) AS (
+  SELECT uid, uuid, namespace_uid FROM runs WHERE uid = ?
+  UNION
+  SELECT runs.uid, runs.uuid, runs.namespace_uid FROM runs JOIN below
+  ON runs.namespace_uid = below.namespace_uid AND runs.pipeline = below.uuid
+)
+"""
 _STORED = "SELECT runs.uid, bodies.body, runs.deleted_at FROM runs JOIN bodies USING (uid) WHERE "
 _DETAILS = ("bodies", "run_values", "upstreams")
 
@@ -74,22 +83,15 @@ class RunStore:
         sql = "SELECT uid, namespace, object_name FROM runs WHERE deleted_at IS NULL"
         return [(uid, namespace, name) for uid, namespace, name in await self._database.read(sql)]
 
-    async def mark_deleted(self, uids: Sequence[str], at: float) -> None:
-        """Note that the objects of these runs are gone."""
-        sql = "UPDATE runs SET deleted_at = ? WHERE uid = ? AND deleted_at IS NULL"
-        await self._database.write([(sql, (at, uid)) for uid in uids])
-
     async def remove(self, uid: str, at: float) -> None:
-        """Remove a run for good; what arrives of it later is not stored."""
+        """Remove a run and those below it for good; what arrives of them later is not stored."""
         statements: list[Statement] = [
-            (
-                "UPDATE runs SET removed_at = ?, labels = '{}', "
-                "deleted_at = coalesce(deleted_at, ?) WHERE uid = ?",
-                (at, at, uid),
-            ),
-            *((f"DELETE FROM {table} WHERE uid = ?", (uid,)) for table in _DETAILS),
+            (f"{_BELOW} DELETE FROM {table} WHERE uid IN (SELECT uid FROM below)", (uid,))
+            for table in _DETAILS
         ]
-        await self._database.write(statements)
+        marks = "removed_at = ?, labels = '{}', deleted_at = coalesce(deleted_at, ?)"
+        mark = f"{_BELOW} UPDATE runs SET {marks} WHERE uid IN (SELECT uid FROM below)"
+        await self._database.write([*statements, (mark, (uid, at, at))])
 
     async def find(self, namespace_uid: str, uuid: str) -> Stored | None:
         found = await self._find(
@@ -146,11 +148,21 @@ class RunStore:
         """The next whole rows of all namespaces, in the order of their uids; removed ones are left
         out.
         """
+        return await self._rows("runs.uid > ? ORDER BY runs.uid LIMIT ?", (uid, limit))
+
+    async def rows(self, uids: Sequence[str]) -> Sequence[Row]:
+        """The whole rows of these runs, in any order; removed ones are left out."""
+        found: list[Row] = []
+        for part in _parts(uids):
+            found += await self._rows(f"runs.uid IN ({_marks(part)})", part)
+        return found
+
+    async def _rows(self, condition: str, given: Values) -> list[Row]:
         names = ", ".join(f"runs.{name}" for name in _COLUMNS)
         found = await self._database.read(
             f"SELECT {names}, bodies.body FROM runs JOIN bodies USING (uid) "
-            "WHERE runs.removed_at IS NULL AND runs.uid > ? ORDER BY runs.uid LIMIT ?",
-            (uid, limit),
+            f"WHERE runs.removed_at IS NULL AND {condition}",
+            given,
         )
         uids = [str(record[0]) for record in found]
         values: defaultdict[str, list[Value]] = defaultdict(list)

@@ -72,7 +72,8 @@ async def test_a_run_that_has_an_object_is_found_and_not_selected(store: RunStor
     found = await store.find(NAMESPACE_UID, row.uuid)
     assert found is not None
     assert not found.is_deleted
-    await store.mark_deleted([row.uid], 5.0)
+    (kept,) = await store.rows([row.uid, "unknown"])
+    await store.write([replace(kept, deleted_at=5.0)])
     assert (await names(store), await store.living()) == (["run-1"], [])
 
 
@@ -91,6 +92,18 @@ async def test_what_was_removed_is_never_stored_again(store: RunStore) -> None:
     await store.write([replace(row, version=99)])
     assert (await names(store), await outputs(store, 1)) == (["run-2"], None)
     assert (await store.known([row.uid]))[row.uid].is_deleted
+
+
+async def test_with_a_pipeline_all_runs_below_it_are_removed(store: RunStore) -> None:
+    first, second, third, other = (deleted_row(number) for number in range(1, 5))
+    second = replace(second, pipeline=first.uuid)
+    third = replace(third, pipeline=second.uuid)
+    await store.write([first, second, third, other])
+    await store.remove(first.uid, 6.0)
+    assert await names(store) == ["run-4"]
+    assert [one.uid for one in await store.rows_after("", limit=10)] == [other.uid]
+    await store.write([replace(third, version=99)])
+    assert await names(store) == ["run-4"]
 
 
 async def test_a_page_is_a_part_of_the_whole_order(store: RunStore) -> None:
