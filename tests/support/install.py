@@ -8,10 +8,13 @@ new Pods.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -44,12 +47,21 @@ def kubectl(*arguments: str, stdin: str | None = None) -> str:
     return done.stdout
 
 
-def install() -> None:
+def build(*components: str) -> list[dict[str, Any]]:
+    """Return what kustomize makes of manifests/ with these components added."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("manifests", "crds"):
+            shutil.copytree(CHECKOUT / name, Path(folder, name))
+        top = Path(folder, "manifests")
+        with (top / "kustomization.yaml").open("a") as file:
+            file.write(f"components: [{', '.join(components)}]\n")
+        return [one for one in yaml.safe_load_all(kubectl("kustomize", str(top))) if one]
+
+
+def install(*components: str) -> None:
     """Apply, and wait until operator and API are ready. Safe to repeat."""
     key = next(image for image in IMAGES if image.name == OPSTRAND).content_key()
-    manifests = [
-        one for one in yaml.safe_load_all(kubectl("kustomize", str(CHECKOUT / "manifests"))) if one
-    ]
+    manifests = build(*components)
     for manifest in manifests:
         if manifest["kind"] == "Deployment":
             manifest["spec"]["template"]["metadata"].setdefault("annotations", {})[
