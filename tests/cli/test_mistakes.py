@@ -152,7 +152,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "logs --local x --grep [": ("is no regular expression", "--grep '['", ""),
     "logs --local x -f --tail 5": ("shows the whole log", "-f shows", "leave out --tail"),
     "rm": ("there is nothing to delete", "to delete", "opstrand rm --completed --older 7d"),
-    "cp --local x .": ("'x'", "expected RUN:PATH", "opstrand cp train:outputs ."),
+    "cp --local x .": ("'x'", "expected one that is RUN:PATH", "opstrand cp train:outputs ."),
     "restart --local nothing": ("there is no run 'nothing'", "project 'default'", _LIST),
     "port-forward x notaport": ("is no pair of ports", "'notaport'", "expected PORT or LOCAL:PORT"),
     # words, settings, clusters
