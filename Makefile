@@ -53,6 +53,10 @@ demo: install ## the echo program, without a cluster
 	@echo '$$ opstrand run --local -f tests/samples/echo.yaml -P message="test 1" -l' >&2
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/opstrand run --local -f tests/samples/echo.yaml -P message="test 1" -l
 
+.PHONY: recording
+recording: install ## docs/first-run.svg: the README's first commands in a terminal
+	@$(BIN)/python tools/recording.py
+
 .PHONY: check format
 check: install ## format, lint, types, layers, generated files, refused words
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }

@@ -60,6 +60,6 @@ def test_a_block_of_commands_works_and_prints_what_is_shown(
 
 def test_the_readme_shows_real_output() -> None:
     assert [one.command for one in BLOCKS[0].values[0] if one.output], (
-        "the first block of the README shows what a run prints"
+        "the block of the README after the installation shows what a run prints"
     )
-    assert BLOCKS[0].id == "README.md-0"
+    assert BLOCKS[0].id == "README.md-1"

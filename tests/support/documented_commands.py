@@ -112,6 +112,16 @@ COMMANDS: dict[str, Here | By | Not] = {
     "opstrand diff --local slow fast || true": HERE,
     "opstrand cp --local fast:. .": By("tests/cli/test_run_content.py", '"two:", "."'),
     "opstrand get --local slow fast -o wide": HERE,
+    "python3 -m venv env && . env/bin/activate && pip install '.[cli]'": By(
+        "tests/cli/test_install.py", '_install(installed, "pip", "[cli]")'
+    ),
+    "opstrand init train": By("tests/cli/test_first_steps.py", 'cli("init", kind)'),
+    "opstrand check train.yaml": By(
+        "tests/cli/test_first_steps.py", 'cli("check", f"{kind}.yaml")'
+    ),
+    "opstrand run --local train.yaml -l": By(
+        "tests/cli/test_first_steps.py", "def test_a_first_file_runs_by_the_line_that_is_shown"
+    ),
     "make demo": HERE,
     # commands in a cluster
     "opstrand run -f docs/examples/train.yaml --name train -l": By(
