@@ -18,6 +18,8 @@ from opstrand.types import Body, OperationBody, RunStatus
 #: Reasons of a run that makes normal progress.
 _WELL = ("PodCreated", "PodRunning", "Stopping", "Unschedulable", "SchedulingGated", "InitRunning")
 _TROUBLED = (Phase.FAILED, Phase.UPSTREAM_FAILED, Phase.RETRYING, Phase.STARTING)
+#: The reason of a run that goes on while the runs that it makes are held back.
+_HELD_BACK = "QuotaExceeded"
 _COMPONENT = "opstrand"
 
 
@@ -43,7 +45,7 @@ def _is_trouble(before: RunStatus, after: Body) -> bool:
         after.get("attempt"),
     )
     is_well = not reason or (phase is Phase.STARTING and reason in _WELL)
-    return is_new and phase in _TROUBLED and not is_well
+    return is_new and (phase in _TROUBLED or reason == _HELD_BACK) and not is_well
 
 
 def _is_milestone(before: RunStatus, after: Body) -> bool:

@@ -46,6 +46,16 @@ from opstrand.core.lifecycle.events import render_event
             True,
         ),
         ({}, {"phase": "Failed", "reason": "PodRefused", "message": "x" * 5000}, True),
+        (
+            {"phase": "Running", "reason": "PipelineRunning"},
+            {"phase": "Running", "reason": "QuotaExceeded", "message": "no"},
+            True,
+        ),
+        (
+            {"phase": "Running", "reason": "QuotaExceeded"},
+            {"phase": "Running", "reason": "PipelineRunning"},
+            False,
+        ),
     ],
 )
 def test_an_event_is_for_trouble_and_reported_once(
