@@ -176,6 +176,10 @@ REASONS: dict[str, str] = {
     "PodRunning": "",
     "PipelineRunning": "",
     "MatrixRunning": "",
+    "ScheduleRunning": "",
+    "ScheduleFinished": "",
+    "Suspended": "Let it start runs again: `opstrand resume RUN`.",
+    "ChildDeleted": "It was deleted before its end; nothing to do where that was meant.",
     "MetricReached": "Nothing to do: a run's metric is good enough, so the others were stopped.",
     "TooManyFailed": "Fix what failed, or allow more failures in `earlyStopping`.",
     "MetricMissing": (

@@ -1,4 +1,4 @@
-"""Pipelines and matrices through the published client and command line, unmodified.
+"""Pipelines, matrices and schedules through the published client and command line, unmodified.
 
 The programs of one local run create them, so that the real operator executes them.
 """
@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,25 @@ facts = lambda one: [one.meta_info["iteration"], one.pipeline.kind, one.inputs, 
 tell("children", list(map(facts, found)))
 """
 
+TICKING = """
+said = polyaxon("run", "-f", sys.argv[1], "-l")
+uuid = uuid_in(said)
+parent = run_of(uuid)
+parent.refresh_data()
+tell("schedule", [parent.run_data.kind, parent.run_data.runtime, parent.status])
+listed = polyaxon("ops", "ls", "-q", f"pipeline: {uuid}")
+tell("listed", len(re.findall(r"│ [0-9a-f]{32} │", listed)))
+found = parent.list_children(sort="created_at").results
+facts = lambda one: [one.status, one.kind, one.pipeline.uuid == uuid, one.pipeline.kind]
+tell("children", list(map(facts, found)))
+times = [run_of(one.uuid) for one in found]
+for one in times:
+    one.refresh_data()
+tell("due", [str(one.run_data.schedule_at) for one in times])
+tell("log", [line.value for line in parent.get_logs().logs])
+tell("shown", "schedule" in polyaxon("ops", "get", "-uid", uuid))
+"""
+
 Job = Callable[..., Path]
 
 
@@ -205,3 +225,21 @@ def test_a_parameter_of_the_command_line_makes_a_matrix(
     assert found["matrix"] == ["matrix", "grid", "succeeded"]
     assert [one[0] for one in found["children"]] == [2, 1, 0]
     assert found["children"][0] == [2, "matrix", {"rate": 0.125}, {"loss": 0.015625}]
+
+
+def test_a_schedule_is_run_followed_and_listed(here: Run, job: Job, tmp_path: Path) -> None:
+    container = {"image": "python", "command": ["echo", "due {{ globals.schedule_at }}"]}
+    file = {
+        "kind": "operation",
+        "schedule": {"kind": "interval", "frequency": 1, "maxRuns": 2},
+        "component": {"run": {"kind": "job", "container": container}},
+    }
+    found = told(here, job, tmp_path, TICKING, file)
+    assert found["schedule"] == ["schedule", "interval", "succeeded"]
+    assert found["listed"] == 2
+    assert found["children"] == [["succeeded", "job", True, "schedule"]] * 2
+    moments = sorted(re.findall(r"due (\S+)", " ".join(found["log"])))
+    assert sorted(datetime.fromisoformat(one) for one in found["due"]) == [
+        datetime.fromisoformat(one) for one in moments
+    ]
+    assert found["shown"] is True

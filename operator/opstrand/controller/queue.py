@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 60.0
+#: One of so many slots is kept free of keys whose timer has rung.
+_SHARE = 4
 
 
 Reconcile = Callable[[Key], Awaitable[Outcome]]
@@ -50,6 +52,10 @@ class Queue:
         self._parked_slots = parked_slots
         self._waiting: FairLine[Key] = FairLine()
         self._parked: FairLine[Key] = FairLine()
+        #: Keys whose timer has rung; they are not in `_waiting`.
+        self._due: FairLine[Key] = FairLine()
+        #: The running ones among them.
+        self._punctual: set[Key] = set()
         self._running: dict[Key, asyncio.Task[None]] = {}
         #: Running keys of the second lane, counted by namespace.
         self._apart: Counter[str] = Counter()
@@ -63,7 +69,9 @@ class Queue:
     @property
     def depth(self) -> int:
         """Keys that are being reconciled or wait for it."""
-        waiting = len(self._waiting) + len(self._parked) + sum(self._resting.values())
+        waiting = (
+            len(self._waiting) + len(self._due) + len(self._parked) + sum(self._resting.values())
+        )
         return len(self._running) + waiting + len(self._held or ())
 
     def start(self, *, is_urgent: Callable[[Key], bool] = lambda _: True) -> None:
@@ -75,6 +83,9 @@ class Queue:
         """Reconcile this key soon: now, or once more after the reconcile in progress, or after the
         rest that one asked for.
         """
+        self._put(key, self._waiting)
+
+    def _put(self, key: Key, line: FairLine[Key]) -> None:
         if self._held is not None:
             self._held[key] = None
             return
@@ -87,7 +98,10 @@ class Queue:
         if key in self._resting:
             self._resting[key] = True
             return
-        self._waiting.add(key, key[0])
+        if line is self._due:
+            self._waiting.discard(key)
+        if key not in self._due:
+            line.add(key, key[0])
         self._fill()
 
     def _fill(self) -> None:
@@ -96,7 +110,7 @@ class Queue:
         A waiting key is only a key: it holds no task, and nothing of the event that added it.
         """
         while len(self._running) - self._apart.total() < self._concurrency:
-            key = self._waiting.pop()
+            key = self._pop()
             if key is None:
                 break
             self._start(key, self._reconcile)
@@ -110,6 +124,18 @@ class Queue:
                 continue
             self._apart[key[0]] += 1
             self._start(key, self._reconcile_parked, is_apart=True)
+
+    def _pop(self) -> Key | None:
+        """The next key: what is due now first, but a quarter of the slots are for all the others.
+
+        So a hundred ticks of the same moment do not wait for the runs that the first of them made.
+        """
+        others = len(self._running) - self._apart.total() - len(self._punctual)
+        is_others_turn = others < self._concurrency // _SHARE
+        key = self._waiting.pop() if is_others_turn or not self._due else None
+        if key is None and (key := self._due.pop()) is not None:
+            self._punctual.add(key)
+        return key
 
     def _may_start_apart(self, namespace: str) -> bool:
         return self._apart[namespace] < max(self._parked_slots - 1, 1)
@@ -149,7 +175,7 @@ class Queue:
             self._ring(key)
 
     def _ring(self, key: Key) -> None:
-        self.add(key)
+        self._put(key, self._due)
 
     def _rest(self, key: Key, seconds: float) -> None:
         self._resting[key] = False
@@ -182,6 +208,7 @@ class Queue:
             logger.exception("reconcile failed: this is a bug", extra=about(*key))
         finally:
             del self._running[key]
+            self._punctual.discard(key)
             if is_apart:
                 self._apart[key[0]] -= 1
                 if not self._apart[key[0]]:
@@ -201,6 +228,7 @@ class Queue:
     async def stop(self) -> None:
         """Drop waiting keys and cancel running reconciles: the next start makes up for them."""
         self._waiting.clear()
+        self._due.clear()
         self._parked.clear()
         self._resting.clear()
         for timer in self._timers.values():

@@ -171,6 +171,49 @@ async def test_a_run_that_asks_to_be_looked_at_later_is() -> None:
 
 
 @in_leaps
+async def test_what_is_due_comes_before_what_waits_but_leaves_a_quarter_of_the_slots() -> None:
+    due, waiting = [("a", f"due-{n}") for n in range(12)], [("a", f"new-{n}") for n in range(12)]
+    reconcile = Recorder(pause=1)
+    queue = Queue(reconcile, concurrency=4)
+    queue.start()
+    queue.add_all([("a", f"busy-{n}") for n in range(4)])
+    queue.add_all(waiting)
+    for key in due:
+        queue.add_after(key, 0.5)
+    await asyncio.sleep(30)
+    assert sorted(reconcile.calls[4:]) == sorted([*due, *waiting])
+    kinds = [name.partition("-")[0] for _, name in reconcile.calls[4:]]
+    assert kinds[:16].count("due") == 12
+    assert kinds[:4].count("new") == 1
+
+
+@in_leaps
+async def test_a_key_that_waits_and_is_due_is_reconciled_once() -> None:
+    reconcile = Recorder(pause=1)
+    queue = Queue(reconcile, concurrency=1)
+    queue.start()
+    queue.add_all([A, B])
+    queue._timers[B] = asyncio.get_running_loop().call_later(0.1, queue._ring, B)
+    await asyncio.sleep(10)
+    assert reconcile.calls == [A, B]
+
+
+@in_leaps
+async def test_every_timer_rings_when_the_clock_was_set() -> None:
+    reconcile = Recorder()
+    queue = Queue(reconcile, concurrency=1)
+    queue.start()
+    queue.add_after(A, 1000)
+    queue.add_after(B, 2000)
+    queue.ring_all()
+    await asyncio.sleep(0.01)
+    assert reconcile.calls == [A, B]
+    await asyncio.sleep(3000)
+    assert reconcile.calls == [A, B]
+    await queue.stop()
+
+
+@in_leaps
 async def test_stopping_leaves_nothing_behind() -> None:
     reconcile = Recorder(pause=5)
     queue = Queue(reconcile, concurrency=1)
