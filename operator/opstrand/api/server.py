@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import signal
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ from opstrand.api.limits import Limits
 from opstrand.api.published.files import KeptFiles
 from opstrand.api.tls import open_tls
 from opstrand.api.v1 import discovery
+from opstrand.artifacts.receiving import forget_stale
 from opstrand.controller.connections_file import CatalogReader
 from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.client import KubeApi
@@ -123,7 +125,10 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
 
 
 def _open_files(settings: Settings, cluster: KubeApi) -> KeptFiles | None:
-    return KeptFiles(Path(settings.data), Namespaces(cluster).uid) if settings.data else None
+    if not settings.data:
+        return None
+    forget_stale(Path(settings.data), time.time())
+    return KeptFiles(Path(settings.data), Namespaces(cluster).uid)
 
 
 async def open_runs(

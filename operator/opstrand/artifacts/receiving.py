@@ -19,6 +19,8 @@ from opstrand.artifacts.folder import RunFiles
 from opstrand.artifacts.names import check_file
 
 _BLOCK = 1024 * 1024
+#: Seconds.
+_STALE = 24 * 3600
 
 
 class Mismatch(ValueError):
@@ -83,6 +85,17 @@ class Receiver:
         finally:
             self.place.unlink(missing_ok=True)
         return True
+
+
+def forget_stale(base: Path, now: float) -> None:
+    """Delete what was being received and has not grown for a day: no client sends the rest.
+
+    `base` is the folder of all files, `now` a time of the wall clock in seconds.
+    """
+    for place in (base / "incoming").glob("*/*/*"):
+        with suppress(FileNotFoundError):
+            if now - place.stat().st_mtime > _STALE:
+                place.unlink()
 
 
 class Scratch:

@@ -52,7 +52,7 @@ def scan(folder: str) -> Scan:
     found = Scan([], [], [])
 
     def fail(error: OSError) -> None:
-        found.problems.append(Problem(_relative(error.filename, base), _explain(error)))
+        found.problems.append(Problem(_relative(str(error.filename), base), _explain(error)))
 
     for parent, folders, names in os.walk(base, onerror=fail):
         folders.sort()
@@ -63,12 +63,14 @@ def scan(folder: str) -> Scan:
 
 def _add(found: Scan, base: str, place: str) -> None:
     path = _relative(place, base)
-    real = os.path.realpath(place)
-    if real != place and not real.startswith(base + os.sep):
-        found.links.append(path)
-        return
     try:
-        facts = os.stat(real)
+        facts = os.lstat(place)
+        if stat.S_ISLNK(facts.st_mode):
+            place = os.path.realpath(place)
+            if not place.startswith(base + os.sep):
+                found.links.append(path)
+                return
+            facts = os.stat(place)
     except FileNotFoundError:
         return  # deleted since, or a link to nothing
     except OSError as error:
@@ -80,7 +82,7 @@ def _add(found: Scan, base: str, place: str) -> None:
     if why:
         found.problems.append(Problem(path, why))
     else:
-        found.files.append(Found(path, real, facts.st_size, facts.st_mtime_ns))
+        found.files.append(Found(path, place, facts.st_size, facts.st_mtime_ns))
 
 
 def is_settled(file: Found, now: float, seconds: float) -> bool:
@@ -92,6 +94,8 @@ def is_settled(file: Found, now: float, seconds: float) -> bool:
 
 def refusal(path: str) -> str:
     """Return why the API would refuse this path; empty if it would not."""
+    if len(path) <= _MOST_NAME and path.isascii() and path.isprintable():
+        return ""  # nearly every path, of which there may be many
     try:
         size = len(path.encode())
     except UnicodeEncodeError:
@@ -113,8 +117,8 @@ def _explain(error: OSError) -> str:
     return f"{text}: it belongs to user {owner}, this is user {os.getuid()}"
 
 
-def _relative(place: object, base: str) -> str:
-    return os.path.relpath(str(place), base)
+def _relative(place: str, base: str) -> str:
+    return place[len(base) + 1 :]
 
 
 def _is_link(parent: str, name: str) -> bool:

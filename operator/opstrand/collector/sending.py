@@ -58,8 +58,9 @@ class Upload:
                 sha256 = hashlib.sha256(data).hexdigest()
                 if len(data) < file.size:
                     raise Changed
-                if sha256 != known:
-                    self._put(file, sha256, 0, data, patience)
+                # The API may have a part of it, from a request that was cut.
+                if sha256 != known and not self._put(file, sha256, 0, data, patience)[1]:
+                    self._send_parts(file, sha256, content, patience)
                 return sha256
             sha256 = _hash(content, file.size)
             if sha256 != known:

@@ -5,6 +5,7 @@ happens to the API on the way, and what does not is named.
 from __future__ import annotations
 
 import ast
+import hashlib
 import os
 import signal
 import subprocess
@@ -18,6 +19,8 @@ from tests.support.loopback_api import LoopbackApi
 from tests.support.running_run import UUID, operation
 
 from opstrand import collector
+from opstrand.artifacts.folder import RunFiles
+from opstrand.artifacts.receiving import Announced, Receiver
 from opstrand.runs.memory import MemoryRuns
 
 #: Seconds, for a busy machine.
@@ -167,6 +170,20 @@ def test_an_api_that_comes_back_in_time_gets_everything(
     api.start()
     assert collecting.finish()[0] == 0
     assert stored(api) == FILES
+
+
+@pytest.mark.parametrize("size", [1_000, 9_000_000], ids=["small", "in parts"])
+def test_a_file_of_which_the_api_has_a_part_is_completed(
+    api: LoopbackApi, folder: Path, collect: Collect, size: int
+) -> None:
+    """A request was cut, or the volume was full for a while."""
+    data = bytes(range(250)) * (size // 250)
+    write(folder, {"model": data})
+    assert api.files is not None
+    announced = Announced("model", len(data), hashlib.sha256(data).hexdigest())
+    Receiver(RunFiles(api.files, "uid-of-quick-start", UUID), announced).append(data[:700])
+    assert collect().end() == (0, "")
+    assert stored(api) == {"model": data}
 
 
 def test_what_an_absent_api_did_not_get_is_named(

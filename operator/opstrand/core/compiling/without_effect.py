@@ -15,7 +15,9 @@ from typing import Any
 from opstrand.core.operation import CompiledOperation
 from opstrand.spec.operation import Operation
 
-_NO_COLLECTOR = "no container collects files in this version: they go to the store's volume at once"
+_ONE_COLLECTOR = (
+    "the collector is the same for all runs (OPSTRAND_COLLECT_INTERVAL); logs are read from the Pod"
+)
 _NO_GATEWAY = (
     "nothing is exposed outside of the cluster by this version; it changes globals.base_url alone"
 )
@@ -83,7 +85,7 @@ TABLE = (
         "no run is resumed by this version: termination.maxRetries tries one again",
     ),
     *(
-        Idle(f"plugins.sidecar.{key}", _NO_COLLECTOR)
+        Idle(f"plugins.sidecar.{key}", _ONE_COLLECTOR)
         for key in (
             "image",
             "imageTag",

@@ -1,0 +1,51 @@
+"""A file that arrives in parts: it goes on where it stopped, or is forgotten after a day."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from opstrand.artifacts.folder import RunFiles
+from opstrand.artifacts.receiving import Announced, Mismatch, Receiver, forget_stale
+
+DATA = bytes(range(200)) * 10
+
+
+def receiver(base: Path, data: bytes = DATA) -> Receiver:
+    announced = Announced("outputs/a", len(data), hashlib.sha256(data).hexdigest())
+    return Receiver(RunFiles(base, "uid", "0" * 32), announced)
+
+
+def test_another_process_goes_on_where_one_was_killed(tmp_path: Path) -> None:
+    first = receiver(tmp_path)
+    first.append(DATA[:700])
+    assert not first.finish()
+    second = receiver(tmp_path)
+    second.append(DATA[second.find_offset() :])
+    assert second.finish()
+    assert RunFiles(tmp_path, "uid", "0" * 32).find_file("outputs/a").read_bytes() == DATA
+    assert list((tmp_path / "incoming").glob("*/*/*")) == []
+
+
+def test_other_bytes_of_the_same_length_are_not_kept(tmp_path: Path) -> None:
+    one = receiver(tmp_path)
+    one.append(DATA[::-1])
+    with pytest.raises(Mismatch, match="changed while it was sent"):
+        one.finish()
+    assert not RunFiles(tmp_path, "uid", "0" * 32).exists()
+    assert one.find_offset() == 0
+
+
+def test_what_has_not_grown_for_a_day_is_forgotten(tmp_path: Path) -> None:
+    old, new = receiver(tmp_path), receiver(tmp_path, DATA * 2)
+    for one in (old, new):
+        one.append(b"x")
+    now = time.time()
+    os.utime(old.place, (now, now - 25 * 3600))
+    forget_stale(tmp_path, now)
+    assert (old.find_offset(), new.find_offset()) == (0, 1)
+    forget_stale(tmp_path / "nowhere", now)
