@@ -22,6 +22,7 @@ ANSWERS = {
     "cp -r a:b c": (2, "hint: A folder is copied with all that is in it."),
     "exec a ls -l": (2, "hint: Is -l one of the command? Then write -- before the command."),
     "logs --local -n 10 a": (4, "hint: -n names the project; the last lines of a log are --tail"),
+    "logs --local -p a": (2, "hint: -p names the project; the log of the attempt before is"),
     "get --local ops": (4, "hint: No type stands before a run here, or with a slash (op/NAME)"),
     "get --local pod": (4, "hint: No type stands before a run here"),
     "ls --frobnicate": (2, "No such option '--frobnicate'"),

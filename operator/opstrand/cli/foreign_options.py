@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import click
+from click.core import ParameterSource
 
 _NO_DETACHING = "It returns at once; -l shows the output, -w each phase."
 _NO_TERMINAL = "A run has no terminal: start it, then `opstrand exec RUN` opens a shell in it."
@@ -57,8 +58,10 @@ _HINTS: Mapping[str, Mapping[str, str]] = {
 
 
 def advise_option(error: click.ClickException) -> list[str]:
-    """Return the hint for an unknown option; none if there is nothing to say about it."""
+    """Return the hint for an option that is unknown here, or means something else."""
     context = getattr(error, "ctx", None)
+    if isinstance(error, click.MissingParameter) and context is not None:
+        return _advise_previous(context)
     if not isinstance(error, click.NoSuchOption) or context is None:
         return []
     name, command = error.option_name, context.command
@@ -68,3 +71,11 @@ def advise_option(error: click.ClickException) -> list[str]:
     if any((param.metavar or "").startswith("[-- ") for param in command.params):
         return [f"hint: Is {name} one of the command? Then write -- before the command."]
     return []
+
+
+def _advise_previous(context: click.Context) -> list[str]:
+    """Return what `logs -p RUN` would have to be: kubectl's -p has no value."""
+    source = context.get_parameter_source("project")
+    if context.command.name != "logs" or source is not ParameterSource.COMMANDLINE:
+        return []
+    return ["hint: -p names the project; the log of the attempt before is --previous."]
