@@ -70,7 +70,7 @@ class Not:
 
 HERE = Here()
 README_TEST = By("tests/e2e/test_samples.py", "async def test_the_readmes_five_minutes")
-INSTALLED = By("tests/support/install.py", 'kubectl("kustomize", str(CHECKOUT / "manifests"))')
+INSTALLED = By("tests/support/install.py", 'yaml.safe_load_all(kubectl("kustomize", str(top)))')
 LAPTOP = By(
     "tests/e2e/test_published_command_line.py", '"POLYAXON_SSL_CA_CERT": str(self.home / "ca.crt")'
 )
@@ -215,6 +215,19 @@ COMMANDS: dict[str, Here | By | Not] = {
     "python3 -m opstrand.store backup > runs.jsonl.gz": STORE_COPY,
     "kubectl -n opstrand exec -i deployment/opstrand-api -- "
     "python3 -m opstrand.store restore < runs.jsonl.gz": STORE_COPY,
+    "(cd manifests && kustomize edit add component aggregated) && kubectl apply -k manifests/": By(
+        "tests/e2e/test_aggregated.py", 'install("aggregated")'
+    ),
+    "kubectl delete apiservice v1alpha1.runs.opstrand.dev": By(
+        "tests/e2e/test_aggregated.py", '"delete", "apiservice", API_SERVICE'
+    ),
+    "kubectl get runs.runs.opstrand.dev -n PROJECT": By(
+        "tests/integration/test_aggregated.py", '"get", "runs.runs.opstrand.dev", "-n", PROJECT'
+    ),
+    "kubectl get --raw /apis/runs.opstrand.dev/v1alpha1/namespaces/PROJECT/runs/RUN/log": By(
+        "tests/integration/test_aggregated.py", '"get", "--raw", f"{RUNS}/{name}/log"'
+    ),
+    "opstrand ls --all": By("tests/integration/test_gone_runs.py", '"ls", "--all")'),
     "(cd manifests && kustomize edit add component plain-http)": By(
         "tests/unit/test_manifests.py", "plain-http"
     ),
