@@ -8,7 +8,7 @@ import asyncio
 import os
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from tests.integration.conftest import (
 )
 from tests.support.kubelet_stand_in import ended, mark, running
 from tests.support.operator_process import OperatorProcess
+from tests.support.postgres import PostgresServer, serve_postgres
 
 PUBLISHED = Path(os.environ.get("OPSTRAND_PUBLISHED_VENV") or CHECKOUT / ".venv-published")
 STARTED = "2026-01-02T03:04:05Z"
@@ -108,6 +109,10 @@ class Place:
         self.process.start()
         self.process.wait_until_started(60)
 
+    def stop(self) -> None:
+        self.process.stop(20)
+        assert "Traceback" not in self.process.read_log(), self.process.read_log()
+
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def place(
@@ -117,23 +122,27 @@ async def place(
     namespace: str,
     tmp_path: Path,
 ) -> AsyncIterator[Place]:
-    port = free_port("127.0.0.1")
-    run_kubectl(control_plane.kubeconfig, "-n", namespace, "create", "serviceaccount", "person")
-    bind(control_plane, namespace)
-    store = tmp_path / "store" / "runs.db"
-    process = OperatorProcess(
-        Path(api_kubeconfig),
-        tmp_path / "api.log",
-        module="opstrand.api",
-        api_listen_port=port,
-        store_url=f"sqlite://{store}",
-    )
+    make_person(control_plane, namespace)
     token = await make_token(kube, namespace, "person")
-    found = Place(process, f"http://127.0.0.1:{port}", store, namespace, token)
+    store = tmp_path / "store" / "runs.db"
+    found = make_place(Path(api_kubeconfig), store, f"sqlite://{store}", namespace, token)
     await asyncio.to_thread(found.start)
     yield found
-    process.stop(20)
-    assert "Traceback" not in process.read_log(), process.read_log()
+    found.stop()
+
+
+def make_person(plane: ControlPlane, namespace: str) -> None:
+    run_kubectl(plane.kubeconfig, "-n", namespace, "create", "serviceaccount", "person")
+    bind(plane, namespace)
+
+
+def make_place(account: Path, store: Path, url: str, namespace: str, token: str) -> Place:
+    """Return an API that is not started; its log is beside the folder of the store."""
+    port = free_port("127.0.0.1")
+    log = store.parent.parent / f"api-{port}.log"
+    settings = {"api_listen_port": port, "store_url": url}
+    process = OperatorProcess(account, log, module="opstrand.api", **settings)
+    return Place(process, f"http://127.0.0.1:{port}", store, namespace, token)
 
 
 def bind(plane: ControlPlane, namespace: str, account: str = "") -> None:
@@ -307,3 +316,43 @@ async def test_a_namespace_of_the_same_name_does_not_show_the_runs_of_the_one_be
     bind(control_plane, place.namespace, f"{place.namespace.removesuffix('-again')}:person")
     await place.until("/runs", lambda status, found: status == 200 and found["count"] == 0)
     assert (await place.ask("GET", path))[0] == 404
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    yield from serve_postgres()
+
+
+@pytest.mark.usefixtures("operator")
+async def test_two_replicas_with_postgresql_answer_alike(
+    api_kubeconfig: str,
+    control_plane: ControlPlane,
+    kube: KubeApi,
+    namespace: str,
+    tmp_path: Path,
+    postgres: PostgresServer,
+) -> None:
+    make_person(control_plane, namespace)
+    token, url = await make_token(kube, namespace, "person"), postgres.new_database()
+    store = tmp_path / "store" / "none"
+    replicas = [make_place(Path(api_kubeconfig), store, url, namespace, token) for _ in range(2)]
+    await asyncio.gather(*(asyncio.to_thread(one.start) for one in replicas))
+    try:
+        gone = await make_run(kube, namespace, "gone")
+        path = f"/runs/{gone['status']['uuid']}"
+        _, before = await replicas[0].ask("GET", path)
+        await delete(control_plane, namespace, "gone")
+        for one in replicas:
+            await one.until("/runs", is_listed(gone["status"]["uuid"]))
+            assert await one.ask("GET", path) == (200, before)
+        # Only a run whose store answered is known not to be there.
+        await asyncio.to_thread(postgres.stop)
+        assert (await replicas[0].ask("GET", path))[0] == 503
+        await asyncio.to_thread(postgres.start)
+        await replicas[0].until(path, lambda status, found: (status, found) == (200, before))
+        assert (await replicas[1].ask("DELETE", path))[0] == 204
+        for one in replicas:
+            await one.until(path, lambda status, _: status == 404)
+    finally:
+        for one in replicas:
+            await asyncio.to_thread(one.stop)

@@ -65,7 +65,8 @@ class PostgresDatabase:
             if self._pool is None:
                 pool = await asyncpg.create_pool(
                     self._url,
-                    min_size=1,
+                    # With more, asyncpg logs a traceback each time that the server is away.
+                    min_size=0,
                     max_size=_CONNECTIONS,
                     timeout=_CONNECT,
                     command_timeout=_ANSWER,
