@@ -192,7 +192,9 @@ def write_kubeconfig(folder: Path, server: str, user: dict[str, object]) -> str:
         (["ls", "--context", ""], "a"),
     ],
 )
+@pytest.mark.alone
 def test_names_of_the_cluster_are_completed(kubeconfig: str, words: list[str], found: str) -> None:
+    """A completion that takes seconds completes nothing."""
     assert offered(ask(*words, KUBECONFIG=kubeconfig)) == [found]
 
 

@@ -229,5 +229,5 @@ def _at_a_terminal(*arguments: str, **env: str) -> bytes:
     except OSError:  # Linux raises this when the other end is closed
         pass
     os.close(ours)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     return shown

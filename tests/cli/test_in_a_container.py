@@ -170,7 +170,7 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    assert started.wait(30)
+    assert started.wait(60)
     config = {
         "current-context": "a",
         "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],

@@ -75,7 +75,7 @@ class Installed:
             capture_output=True,
             text=True,
             cwd=CHECKOUT,
-            timeout=300,
+            timeout=900,
             env={
                 **environment(PATH=path, OPSTRAND_LOCAL=records, PYTHONDONTWRITEBYTECODE="1"),
                 "PIP_DISABLE_PIP_VERSION_CHECK": "1",

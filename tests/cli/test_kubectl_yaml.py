@@ -33,7 +33,7 @@ def kubectl_sends(text: str) -> Any:
         input=text.encode("utf-8", "surrogatepass"),
         capture_output=True,
         env={"KUBECONFIG": "/dev/null", "HOME": "/nonexistent"},
-        timeout=60,
+        timeout=120,
         check=False,
     )
     # Go prints a float of 1e20 with all its digits; the API server reads it as a float again.

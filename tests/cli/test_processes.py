@@ -33,7 +33,7 @@ def test_a_catalog_that_is_wrong_at_the_start_stops_the_process(
         "OPSTRAND_CONNECTIONS": str(catalog),
     }
     command = [sys.executable, "-m", f"opstrand.{process}"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 5, done.stderr
     assert "did you mean 'volume_claim'?" in done.stderr
     assert "connections.yaml:3" in done.stderr

@@ -22,7 +22,7 @@ def run(shell: str, **env: str) -> subprocess.CompletedProcess[bytes]:
         ["bash", "-c", shell],
         capture_output=True,
         env={**environment(**env), "PATH": path},
-        timeout=60,
+        timeout=120,
     )
 
 

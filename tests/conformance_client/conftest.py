@@ -156,7 +156,7 @@ def published(api: Api, tmp_path: Path) -> Published:
             text=True,
             cwd=tmp_path,
             env=person | (env or {}),
-            timeout=60,
+            timeout=240,
         )
 
     return run

@@ -32,7 +32,7 @@ def published_names() -> dict[str, list[str]]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     names: dict[str, list[str]] = json.loads(listed.stdout)
     assert len(names["client"]) > 80

@@ -179,7 +179,7 @@ def make_token(namespace: str, pod: str, *, audience: str = "opstrand", seconds:
     return made.stdout.strip()
 
 
-def wait_for_output(*arguments: str, seconds: float = 30) -> str:
+def wait_for_output(*arguments: str, seconds: float = 60) -> str:
     """Return kubectl's output, as soon as it prints something."""
     deadline = time.monotonic() + seconds
     while True:
@@ -242,20 +242,20 @@ def api_url(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
 
 
 def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> str:
-    for _ in range(200):
+    for _ in range(600):
         found = re.search(r"Forwarding from 127\.0\.0\.1:(\d+)", log.read_text())
         if found:
             return found[1]
         assert process.poll() is None, log.read_text()
         time.sleep(0.1)
-    raise AssertionError(f"no port within 20 s: {log.read_text()}")
+    raise AssertionError(f"no port within 60 s: {log.read_text()}")
 
 
 async def make_namespace(kube: KubeApi, name: str) -> None:
     await kube.create(
         NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     )
-    for _ in range(200):
+    for _ in range(1200):
         if kubectl("-n", name, "get", "serviceaccount", "default", check=False).returncode == 0:
             return
         await asyncio.sleep(0.05)

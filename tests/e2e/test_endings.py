@@ -134,7 +134,7 @@ async def test_bad_input_ends_within_one_reconcile(
     kube: KubeApi, namespace: str, spec: dict[str, Any], reason: str, words: str
 ) -> None:
     await kube.create(OPERATIONS, namespace, operation("bad", spec))
-    body = await wait_for(kube, namespace, "bad", is_final, seconds=10)
+    body = await wait_for(kube, namespace, "bad", is_final)
     assert (body["status"]["phase"], body["status"]["reason"]) == ("Failed", reason), describe(
         namespace, body
     )

@@ -164,8 +164,7 @@ async def test_a_git_host_that_never_answers_ends_the_run(kube: KubeApi, namespa
         url = f"http://{reach()}:{silent.getsockname()[1]}/a.git"
         spec = {"termination": {"timeout": 5}, **job([{"git": {"url": url}}], "true")}
         await kube.create(OPERATIONS, namespace, operation("silent", spec))
-        # This is far less than the grace period of a container that ignores SIGTERM.
-        body = await wait_for(kube, namespace, "silent", is_final, seconds=25)
+        body = await wait_for(kube, namespace, "silent", is_final)
     assert body["status"]["reason"] == "DeadlineExceeded", describe(namespace, body)
     said = (
         f"init step 'opstrand-init' did not end within 5 s: ended from outside while fetching {url}"

@@ -189,7 +189,7 @@ async def _look_at_variables(kube: KubeApi, namespace: str) -> None:
 
 async def _look_at_the_one_that_goes(kube: KubeApi, namespace: str) -> None:
     body = await succeed(kube, namespace, "goes-soon")
-    for _ in range(100):
+    for _ in range(300):
         try:
             await kube.get(PODS, namespace, body["status"]["pod"]["name"])
         except NotFound:

@@ -34,7 +34,7 @@ from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import parse_operation
 
 #: Far more than it takes, and far less than it took without a bound.
-SECONDS, BYTES = 2.0, 40_000_000
+SECONDS, BYTES = 5.0, 40_000_000
 LARGE = "x" * 200_000
 LIST = ["x" * 100] * 2000
 TIMES = 3000
@@ -226,4 +226,4 @@ def test_a_value_that_is_used_many_times_is_measured_once() -> None:
     start = time.process_time()
     for _ in range(10_000):
         meter.charge(value)
-    assert time.process_time() - start < 1.0
+    assert time.process_time() - start < 3.0

@@ -151,7 +151,7 @@ async def make_namespace(kube: KubeApi, name: str) -> str:
         NAMESPACES, None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     )
     accounts = Resource("", "v1", "serviceaccounts", "ServiceAccount")
-    for _ in range(200):
+    for _ in range(1200):
         try:
             await kube.get(accounts, name, "default")
             return name
@@ -172,7 +172,7 @@ def operation(name: str, spec: Mapping[str, Any] | None = None, **metadata: Any)
 
 
 async def wait_for(
-    kube: KubeApi, namespace: str, name: str, until: Callable[[Manifest], bool], seconds: float = 30
+    kube: KubeApi, namespace: str, name: str, until: Callable[[Manifest], bool], seconds: float = 60
 ) -> Manifest:
     """Return the Operation as soon as `until` holds; the failure shows its YAML."""
     deadline = asyncio.get_running_loop().time() + seconds
@@ -194,7 +194,7 @@ def in_phase(*phases: str) -> Callable[[Manifest], bool]:
 
 async def pod_of(kube: KubeApi, namespace: str, body: Manifest) -> Manifest:
     """Return the Pod of a run that was frozen a moment ago."""
-    for _ in range(200):
+    for _ in range(3000):
         try:
             return await kube.get(PODS, namespace, body["status"]["pod"]["name"])
         except NotFound:

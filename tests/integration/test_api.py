@@ -616,7 +616,7 @@ async def test_the_process_answers_when_it_is_ready_and_ends_on_request(
     async with aiohttp.ClientSession(
         f"http://127.0.0.1:{port}", headers={"Authorization": f"Token {token}"}
     ) as http:
-        for _ in range(100):
+        for _ in range(1200):
             if (await http.get("/readyz")).status == 200:
                 break
             await asyncio.sleep(0.05)

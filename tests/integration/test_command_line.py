@@ -145,7 +145,7 @@ async def test_a_watched_run_ends_with_its_result(
 
 
 async def _appear(kube: KubeApi, namespace: str, name: str, phase: str) -> Manifest:
-    for _ in range(200):
+    for _ in range(1200):
         listed, _ = await kube.list(OPERATIONS, namespace, fields=f"metadata.name={name}")
         if listed:
             return await wait_for(kube, namespace, name, in_phase(phase))
@@ -215,7 +215,7 @@ async def begin_to_wait(cli: Cli, control_plane: ControlPlane, name: str) -> asy
 
 async def more_watches(control_plane: ControlPlane, before: float) -> None:
     """Wait until the API server reports more watches of one namespace's Operations than before."""
-    for _ in range(200):
+    for _ in range(600):
         if await count_watches(control_plane) > before:
             return
         await asyncio.sleep(0.1)

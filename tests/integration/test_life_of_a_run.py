@@ -196,7 +196,7 @@ async def test_a_stopped_run_that_started_is_given_its_grace(kube: KubeApi, name
         [{"op": "add", "path": "/spec/control", "value": {"stop": True}}],
     )
     await wait_for(kube, namespace, "run", in_phase("Stopping"))
-    for _ in range(100):
+    for _ in range(3000):
         pod = await kube.get(PODS, namespace, pod["metadata"]["name"])
         if pod["spec"].get("activeDeadlineSeconds") == 1:
             break
@@ -280,7 +280,7 @@ async def test_a_failure_is_retried_as_often_as_the_user_said(
     await mark(kube, pod, ended(1, STARTED))
     body = await wait_for(kube, namespace, "run", in_phase("Retrying"))
     assert body["status"]["retries"]["failures"] == 1
-    body = await wait_for(kube, namespace, "run", in_phase("Starting"), seconds=15)
+    body = await wait_for(kube, namespace, "run", in_phase("Starting"))
     pod = await pod_of(kube, namespace, body)
     await mark(kube, pod, ended(1, STARTED))
     await wait_for(kube, namespace, "run", in_phase("Failed"))
@@ -373,7 +373,7 @@ async def test_quota_is_waited_for(kube: KubeApi, namespace: str) -> None:
         "spec": {"hard": {"pods": "0"}},
     }
     await kube.create(quotas, namespace, quota)
-    for _ in range(100):
+    for _ in range(1200):
         if (await kube.get(quotas, namespace, "none")).get("status", {}).get("hard"):
             break
         await asyncio.sleep(0.05)
@@ -386,9 +386,7 @@ async def test_quota_is_waited_for(kube: KubeApi, namespace: str) -> None:
     )
     assert "exceeded quota" in body["status"]["message"]
     await kube.delete(quotas, namespace, "none")
-    await wait_for(
-        kube, namespace, "run", lambda one: one["status"]["reason"] == "PodCreated", seconds=20
-    )
+    await wait_for(kube, namespace, "run", lambda one: one["status"]["reason"] == "PodCreated")
 
 
 async def test_pod_security_is_the_users_fault(kube: KubeApi, namespace: str) -> None:
@@ -619,7 +617,7 @@ async def test_what_a_webhook_put_beside_main_neither_hides_its_end_nor_outlives
     )
     body = await wait_for(kube, namespace, "run", in_phase(phase))
     assert body["status"]["message"] == ("exit code 3: boom" if code else "")
-    for _ in range(200):
+    for _ in range(1200):
         pod = await kube.get(PODS, namespace, pod["metadata"]["name"])
         if pod["spec"].get("activeDeadlineSeconds") == 1:
             return

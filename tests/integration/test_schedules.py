@@ -141,7 +141,7 @@ async def test_runs_overlap_unless_each_depends_on_the_one_before(
         kube, namespace, "overlap", lambda one: len(facts(one).get("active", ())) >= 3, PATIENCE
     )
     body = await wait_for(
-        kube, namespace, "in-turn", lambda one: "waits for" in str(one["status"]["message"]), 30
+        kube, namespace, "in-turn", lambda one: "waits for" in str(one["status"]["message"])
     )
     (first,) = facts(body)["active"]
     assert first["name"] in body["status"]["message"]

@@ -280,7 +280,7 @@ async def test_pods_that_the_cluster_refuses_are_reported_though_a_controller_ma
     quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     await kube.create(quotas, namespace, quota)
     await kube.create(OPERATIONS, namespace, service("web"))
-    body = await wait_for(kube, namespace, "web", has_reason("QuotaExceeded"), 20)
+    body = await wait_for(kube, namespace, "web", has_reason("QuotaExceeded"))
     assert body["status"]["phase"] == "Starting"
     assert "exceeded quota: none" in body["status"]["message"]
     await stop(kube, namespace, "web")
@@ -293,7 +293,7 @@ async def test_a_service_that_is_deleted_leaves_nothing(kube: KubeApi, namespace
     await pods_of(kube, namespace, body)
     await kube.delete(OPERATIONS, namespace, "web")
     await pods_of(kube, namespace, body, 0)
-    for _ in range(100):
+    for _ in range(600):
         if await is_gone(kube, namespace, body):
             return
         await asyncio.sleep(0.1)
@@ -327,7 +327,7 @@ async def test_an_operator_that_comes_back_finds_its_service_and_makes_none(
     operator.kill()
     await stop(kube, namespace, "web")
     operator.start()
-    body = await wait_for(kube, namespace, "web", in_phase("Stopped"), 20)
+    body = await wait_for(kube, namespace, "web", in_phase("Stopped"))
     assert await is_gone(kube, namespace, body)
 
 

@@ -46,7 +46,7 @@ def install(plane: ControlPlane) -> None:
     wait_for_crds(plane.kubeconfig)
 
 
-def last_word(process: OperatorProcess, seconds: float = 30) -> str:
+def last_word(process: OperatorProcess, seconds: float = 60) -> str:
     """Return its last line before it exits with 5; no traceback of ours is allowed."""
     assert process.process is not None
     assert process.process.wait(seconds) == 5, process.read_log()

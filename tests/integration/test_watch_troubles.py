@@ -77,7 +77,7 @@ class Place:
         async with asyncio.timeout(20):
             await until(lambda: self.proxy.watches >= 3)
 
-    async def all_succeed(self, *, seconds: float = 30, attempts: int = 1) -> list[Manifest]:
+    async def all_succeed(self, *, seconds: float = 60, attempts: int = 1) -> list[Manifest]:
         """Wait until every run has ended. Each ended once, with one Pod for each attempt."""
         for _ in range(int(seconds / 0.1)):
             bodies, _version = await self.kube.list(OPERATIONS, self.namespace)
@@ -388,7 +388,7 @@ async def test_a_slow_api_server_makes_a_backlog_and_no_alarm(place: Place) -> N
     seen: list[tuple[int, dict[str, Any]]] = []
     async with KubeletStandIn(place.kube, run_for=0.2):
         await place.create(*itertools.chain(*map(chain, range(40))))
-        ending = asyncio.create_task(place.all_succeed(seconds=40))
+        ending = asyncio.create_task(place.all_succeed())
         while not ending.done():
             seen.append(await place.health())
             await asyncio.wait({ending}, timeout=0.1)

@@ -68,7 +68,7 @@ def test_a_run_ends_with_the_reader_of_its_messages(job: Job, records: Path) -> 
     assert process.stdout is not None
     assert process.stdout.readline()
     process.stdout.close()
-    assert process.wait(30) == 141
+    assert process.wait(60) == 141
     assert kept(records) == "Stopped"
 
 
@@ -88,7 +88,7 @@ def test_a_message_without_a_reader_does_no_harm() -> None:
 def test_an_output_that_cannot_be_written_ends_the_run(job: Job, records: Path) -> None:
     with open("/dev/full", "wb") as full:
         process = start(job(SLEEP), records, "-l", stdout=full)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, b"No space left on device" in errors, b"bug" in errors) == (
         2,
         True,
@@ -104,7 +104,7 @@ def test_a_disk_that_is_full_ends_the_run(job: Job, records: Path) -> None:
     process = start(
         file, records, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     )
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, b"File too large" in errors, b"bug" in errors) == (
         1,
         True,
@@ -125,9 +125,9 @@ def test_an_init_step_that_hangs_ends_with_an_interrupt(
         process = start(job("pass", run=run), records, "-l")
         connection, _ = silent.accept()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
         assert (process.returncode, b"bug" in errors) == (130, False), errors
-        connection.settimeout(10)
+        connection.settimeout(60)
         while connection.recv(65536):  # read git's request, until git is gone too
             pass
         connection.close()
@@ -139,7 +139,7 @@ def test_a_terminal_that_is_closed_ends_the_run(job: Job, records: Path) -> None
     assert process.stdout is not None
     pid = int(process.stdout.readline())
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode == 130
     wait_until_gone(pid)
     assert kept(records) == "Stopped"
@@ -156,7 +156,7 @@ def test_what_nohup_ignores_is_ignored(job: Job, records: Path) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     process = start(job(code), records, "-l", preexec_fn=ignore)
-    out, errors = process.communicate(timeout=30)
+    out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, b"here\n"), errors
 
 
@@ -171,7 +171,7 @@ def test_two_at_once_with_one_name_do_not_meet(here: Run, job: Job, records: Pat
     )
     assert first.poll() is None
     first.send_signal(signal.SIGKILL)
-    first.communicate(timeout=30)
+    first.communicate(timeout=60)
     os.kill(pid, signal.SIGKILL)
     # The killed command left its folder behind, which belongs to no run.
     again = here("run", "--local", "-f", job("print('new')"), "--name", "a", "-l")

@@ -11,10 +11,7 @@ import pytest
 from opstrand.controller.template_worker import Allowance, Sandbox
 from opstrand.core.templates.template import EvaluationFailed
 
-pytestmark = pytest.mark.timeout(30)
-
-
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def begin(records: Path, tmp_path: Path) -> Iterator[Begin]:
     for process in begun:
         if process.poll() is None:
             process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, str, str]:
@@ -304,7 +304,7 @@ def test_a_run_whose_process_was_killed_has_an_end(
     )
     wait_until(in_phase(records, "down", "Waiting"))
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     os.kill(pid, signal.SIGKILL)
     assert finish(down)[0] == 1
     assert status_of(records, "down")["phase"] == "UpstreamFailed"
@@ -324,7 +324,7 @@ def test_a_run_whose_process_was_killed_has_an_end(
     assert process.stdout is not None
     pid = int(process.stdout.readline())
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     os.kill(pid, signal.SIGKILL)
     assert [
         line.split()[2] for line in here("ls", "--local").out.splitlines() if line.startswith("b ")

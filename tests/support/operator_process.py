@@ -50,7 +50,7 @@ class OperatorProcess:
                 cwd=self.log.parent,
             )
 
-    def wait_until_started(self, seconds: float = 30) -> None:
+    def wait_until_started(self, seconds: float = 60) -> None:
         """Wait until it has received its first full list."""
         deadline = time.monotonic() + seconds
         while b'"message": "started"' not in self.log.read_bytes()[self._started_at :]:
@@ -72,7 +72,7 @@ class OperatorProcess:
             self.process.kill()
             self.process.wait()
 
-    def stop(self, seconds: float = 10) -> int:
+    def stop(self, seconds: float = 30) -> int:
         """Send SIGTERM, as a Deployment does. Returns the exit code."""
         assert self.process is not None
         self.process.terminate()

@@ -121,7 +121,7 @@ def test_training_goes_on_while_the_api_is_away(
     started = time.monotonic()
     for step in range(100):
         client.log_outputs(step=step)
-    assert time.monotonic() - started < 2  # one that waited would take a hundred times 0.1 s
+    assert time.monotonic() - started < 8  # one that waited would take a hundred times 0.1 s
     assert not client.flush(0.5)
     api.start()
     assert client.flush(5)
