@@ -249,6 +249,27 @@ async def test_values_of_the_schedule_may_be_params(kube: KubeApi, namespace: st
     assert facts(body)["written"]["frequency"] == 1
 
 
+async def test_each_run_reads_of_other_runs_what_they_have_then(
+    kube: KubeApi, namespace: str
+) -> None:
+    component = job()
+    component["inputs"] += [{"name": "loss", "type": "float"}]
+    params = {"loss": {"ref": "ops.train", "value": "outputs.loss"}}
+    once = {"kind": "datetime", "startAt": LONG_AGO}
+    await create(kube, namespace, schedule("reads", once, component, params=params))
+    body = await wait_for(
+        kube, namespace, "reads", lambda one: bool(facts(one).get("active")), PATIENCE
+    )
+    train = operation("train", {"component": job(outputs='{"loss": 0.25}')})
+    await create(kube, namespace, train)
+    body = await wait_for(kube, namespace, "reads", is_over, PATIENCE)
+    assert facts(body)["succeeded"] == 1, body["status"]
+    (run,) = await runs_of(kube, namespace, body)
+    assert run["status"]["inputs"]["loss"] == 0.25
+    (edge,) = run["status"]["upstream"]
+    assert (edge["name"], edge["kind"]) == ("train", "run")
+
+
 async def test_each_run_waits_for_its_own_approval(kube: KubeApi, namespace: str) -> None:
     once = {"kind": "datetime", "startAt": LONG_AGO}
     await create(kube, namespace, schedule("approved", once, isApproved=False))

@@ -8,6 +8,7 @@ Kubernetes client. Must not start or call a worker: `controller.decision` does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -27,6 +28,7 @@ from opstrand.core.resolving.upstream import read_upstream
 from opstrand.core.templates.evaluation import evaluate_traced
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
+from opstrand.spec.cron import read_cron
 from opstrand.types import OperationBody
 
 MODULE = __name__
@@ -39,10 +41,11 @@ _JOB = {
     }
 }
 _MATRIX = {"matrix": {"kind": "grid", "params": {"a": {"kind": "choice", "value": [1]}}}}
+_SCHEDULE = {"schedule": {"kind": "interval", "frequency": 60}}
 _DAG = {"component": {"run": {"kind": "dag", "operations": [{"name": "a", **_JOB}]}}}
 #: Files that use every module that is imported by name: all runtimes, all matrices, the template
 #: language.
-_FIRST: tuple[Mapping[str, Any], ...] = (_JOB, {**_JOB, **_MATRIX}, _DAG)
+_FIRST: tuple[Mapping[str, Any], ...] = (_JOB, {**_JOB, **_MATRIX}, {**_JOB, **_SCHEDULE}, _DAG)
 
 
 @cache
@@ -53,6 +56,9 @@ def warm_up() -> None:
     worker.
     """
     settings, now = Settings(), datetime(2000, 1, 1, tzinfo=UTC)
+    # An environment that was installed before the newest lock starts too: it runs no cron.
+    with suppress(ModuleNotFoundError):
+        read_cron("CRON_TZ=Europe/Berlin @daily")
     for spec in _FIRST:
         body: OperationBody = {
             "metadata": {"name": "first", "namespace": "none", "uid": "0"},

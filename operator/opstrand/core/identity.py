@@ -55,6 +55,14 @@ class Identity:
         return f"{self.owner}.{self.project}.runs.{self.uuid}"
 
     @property
+    def is_alone(self) -> bool:
+        """Whether no pipeline is around it, whose operations it could name.
+
+        A schedule makes runs that stand alone.
+        """
+        return self.is_independent or self.schedule_at is not None
+
+    @property
     def run_path(self) -> str:
         return f"{self.artifacts_path}/{self.uuid}"
 

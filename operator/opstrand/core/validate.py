@@ -36,6 +36,8 @@ from opstrand.text import find_nearest, suggest
 
 #: Each stands for the result of a template; no file contains one.
 _STAND_INS = ("/\u241a", "/\u241b")
+#: When a run of a schedule is due, in the trial.
+_ANY_TICK = "2026-01-31T10:00:00Z"
 #: Problems that are only noted for a file that is not to run now: it may be written for another
 #: version, or for a person to fill in.
 _UNTIL_IT_RUNS = ("NotSupported", "Placeholder")
@@ -137,7 +139,8 @@ def _validate_plan(
         return False
     try:
         refs = collect_refs(compiled)
-        stand_in = replace(_find_stand_in(refs), is_independent=not is_child)
+        due = None if compiled.schedule is None else _ANY_TICK
+        stand_in = replace(_find_stand_in(refs), is_independent=not is_child, schedule_at=due)
         resolved = resolve(compiled, stand_in, dict.fromkeys(refs), evaluate=evaluate)
         if isinstance(resolved, Waiting):
             return False

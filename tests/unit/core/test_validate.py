@@ -401,3 +401,14 @@ def test_an_unknown_name_in_a_value_is_reported_beside_a_wrong_value(sandbox: Sa
         complete=True,
     )
     assert {one.path for one in problems} == {"params.n", "params.t", "inputs.d"}
+
+
+def test_the_trial_of_a_schedule_has_a_time_to_read(sandbox: Sandbox) -> None:
+    text = "{{ globals.schedule_at[:10] }}"
+    component = {"run": {"kind": "job", "container": {"image": "busybox", "args": [text]}}}
+    for schedule, expected in (({"kind": "cron", "cron": "@daily"}, []), (None, ["TemplateError"])):
+        written = {"component": component, **({"schedule": schedule} if schedule else {})}
+        problems, _ = validate_compiled(
+            compile_operation(parse_operation(written)), evaluate=sandbox.evaluate, complete=True
+        )
+        assert [one.reason for one in problems] == expected

@@ -145,7 +145,7 @@ class _Found:
         assert slot.ask is not None
         if (upstream.uuid if upstream else ref.target) == self.identity.uuid:
             raise SpecError("RefToItself", f"'{ref}' is this very run", f"{slot.path}.ref")
-        if upstream is None and ref.kind == "dag" and self.identity.is_independent:
+        if upstream is None and ref.kind == "dag" and self.identity.is_alone:
             raise SpecError(
                 "RefInvalid",
                 "'dag' is the pipeline that a run belongs to, and this run belongs to none",
@@ -170,7 +170,7 @@ class _Found:
         self._link(upstream, "run" if ref.kind == "runs" or self._is_alone(ref) else "dag", slot)
 
     def _is_alone(self, ref: Ref) -> bool:
-        return ref.kind == "ops" and self.identity.is_independent
+        return ref.kind == "ops" and self.identity.is_alone
 
     def _settle(self, index: int, value: Any, detail: str) -> None:
         """Bind a value from another run or a template; an error says where the value came from."""
