@@ -20,7 +20,7 @@ from opstrand import __version__
 
 class Neglected(http.server.BaseHTTPRequestHandler):
     """An API server that is old, has a clock an hour ahead, grants no rights, and sits in front of
-    another opstrand's API.
+    another opstrand's API, which no longer answers behind it.
     """
 
     def do_GET(self) -> None:
@@ -28,6 +28,8 @@ class Neglected(http.server.BaseHTTPRequestHandler):
             self._answer(200, {"major": "1", "minor": "20+", "gitVersion": "v1.20.7"})
         elif self.path.endswith("/proxy/api/v1/installation"):
             self._answer(200, {"opstrand": "0.0.1"})
+        elif self.path.startswith("/apis/runs.opstrand.dev/"):
+            self._answer(503, {"kind": "Status", "message": "service unavailable"})
         else:
             self._answer(404, {"kind": "Status", "reason": "NotFound", "message": "not found"})
 
@@ -86,6 +88,11 @@ def test_everything_that_is_wrong_is_said_with_what_to_do(cli: Cli, neglected: P
             "opstrand 0.0.1 answers at opstrand-api.opstrand:8000, and this command line is "
             f"{__version__}",
             "same version",
+        ),
+        "aggregated": (
+            "failed",
+            "no namespace can be deleted: service unavailable",
+            "kubectl delete apiservice v1alpha1.runs.opstrand.dev",
         ),
     }
     assert found.keys() == expected.keys()

@@ -145,6 +145,12 @@ async def test_a_run_that_is_gone_is_shown_by_its_name_and_uuid(
     assert (await opstrand(plane, "lineage", "old")).code == 0
 
 
+async def test_doctor_says_that_any_kubeconfig_reads_runs(plane: ControlPlane, gone: str) -> None:
+    found = json.loads((await opstrand(plane, "doctor", "-o", "json")).out)["findings"]
+    (finding,) = [one for one in found if one["name"] == "aggregated"]
+    assert finding["verdict"] == "ok"
+
+
 async def test_what_is_not_kept_either_is_not_found(plane: ControlPlane, gone: str) -> None:
     done = await opstrand(plane, "get", "no-such")
     assert (done.code, len(done.errors)) == (4, 1)

@@ -18,7 +18,7 @@ from opstrand import __version__
 from opstrand.cli.cluster.connection import Cluster
 from opstrand.core.names import API_VERSION, GROUP
 from opstrand.kube.errors import ApiError, Forbidden, NotFound, Unauthorized, Unreachable
-from opstrand.kube.resources import CRDS, DEPLOYMENTS, NAMESPACES, SELF_ACCESS_REVIEWS
+from opstrand.kube.resources import CRDS, DEPLOYMENTS, NAMESPACES, RUNS, SELF_ACCESS_REVIEWS
 
 #: The namespace in which `kubectl apply -k manifests/` installs the operator and the API.
 HOME = "opstrand"
@@ -320,10 +320,31 @@ async def _ask_api(cluster: Cluster) -> str:
     return text
 
 
+async def _check_aggregated(cluster: Cluster) -> list[Finding]:
+    """Nothing is said where the component is not installed: most do not need it."""
+    try:
+        await cluster.api.probe(f"/apis/{RUNS.api_version}")
+    except NotFound:
+        return []
+    except Forbidden:
+        raise
+    except ApiError as error:
+        return [
+            _fail(
+                "aggregated",
+                f"does not answer, so that no namespace can be deleted: {error.server_message}",
+                f"kubectl -n {HOME} logs deployment/{_API}, or "
+                f"kubectl delete apiservice {RUNS.version}.{RUNS.group}",
+            )
+        ]
+    return [_ok("aggregated", f"any kubeconfig reads runs at /apis/{RUNS.api_version}")]
+
+
 _CHECKS: tuple[tuple[str, Check], ...] = (
     ("project", _check_project),
     ("crds", _check_definitions),
     ("rights", _check_rights),
     ("operator", _check_operator),
     ("api", _check_api),
+    ("aggregated", _check_aggregated),
 )
