@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from opstrand.artifacts.folder import RunFiles
 from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import NAMESPACES
 from opstrand.kube.session import open_session
@@ -48,8 +49,14 @@ async def admin(plane: ControlPlane) -> AsyncIterator[KubeApi]:
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def ports(plane: ControlPlane, admin: KubeApi) -> AsyncIterator[Ports]:
-    """Yield the API, which keeps a run whose Operation is gone."""
+async def ports(
+    plane: ControlPlane, admin: KubeApi, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Ports]:
+    """Yield the API, which keeps a run whose Operation is gone, and a file of it."""
+    files = tmp_path_factory.mktemp("files")
+    folder = RunFiles(files, f"uid-of-{PROJECT}", UUID).folder / "a"
+    folder.mkdir(parents=True)
+    (folder / "model.txt").write_text("weights")
     runs = MemoryRuns()
     body = operation(phase="Succeeded", finishedAt="2026-01-02T03:05:07Z")
     body["metadata"] |= {"namespace": PROJECT, "labels": {"tier": "test"}}
@@ -61,7 +68,7 @@ async def ports(plane: ControlPlane, admin: KubeApi) -> AsyncIterator[Ports]:
         if role:
             words = ("create", "rolebinding", user, f"--clusterrole={role}", f"--user={user}")
             run_kubectl(plane.kubeconfig, "-n", PROJECT, *words)
-    async with serve(plane, runs) as found:
+    async with serve(plane, runs, files) as found:
         yield found
 
 
@@ -89,12 +96,16 @@ async def test_a_user_with_a_role_reads_runs_and_logs_by_any_kubeconfig(
         assert run["status"]["inputs"] == {"message": "test 1"}
         log = await ask(plane, user, "get", "--raw", f"{RUNS}/{name}/log")
         assert log.out.splitlines() == list(LINES)
+    file = await ask(plane, user, "get", "--raw", f"{RUNS}/echo/artifacts/a/model.txt")
+    assert file.out == "weights"
+    tree = await ask(plane, user, "get", "--raw", f"{RUNS}/echo/artifacts?path=a")
+    assert json.loads(tree.out)["files"] == [{"name": "model.txt", "size": 7}]
 
 
 async def test_a_user_without_a_role_gets_the_api_servers_own_refusal(
     plane: ControlPlane, ports: Ports
 ) -> None:
-    for path in ("", "/echo", "/echo/log"):
+    for path in ("", "/echo", "/echo/log", "/echo/artifacts", "/echo/artifacts/a/model.txt"):
         asked = await ask(plane, "nora", "get", "--raw", RUNS + path)
         assert asked.code == 1
         assert 'User "nora" cannot' in asked.error
@@ -105,7 +116,7 @@ async def test_a_user_without_a_role_gets_the_api_servers_own_refusal(
     assert len(json.loads(whole.stdout)["items"]) == 1
 
 
-async def test_a_right_on_runs_alone_does_not_let_read_logs(
+async def test_a_right_on_runs_alone_does_not_let_read_logs_and_files(
     plane: ControlPlane, ports: Ports
 ) -> None:
     for words in (
@@ -114,10 +125,9 @@ async def test_a_right_on_runs_alone_does_not_let_read_logs(
     ):
         run_kubectl(plane.kubeconfig, "-n", PROJECT, *words)
     assert (await ask(plane, "rosa", "get", "--raw", f"{RUNS}/echo")).code == 0
-    assert (
-        'resource "runs/log"'
-        in (await ask(plane, "rosa", "get", "--raw", f"{RUNS}/echo/log")).error
-    )
+    for part, path in (("log", "log"), ("artifacts", "artifacts/a/model.txt")):
+        asked = await ask(plane, "rosa", "get", "--raw", f"{RUNS}/echo/{path}")
+        assert f'resource "runs/{part}"' in asked.error
 
 
 async def test_kubectl_discovers_and_shows_the_resource(plane: ControlPlane, ports: Ports) -> None:

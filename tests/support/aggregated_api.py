@@ -31,6 +31,7 @@ from opstrand.kube.session import open_session
 from opstrand.runs.protocols import Runs
 from opstrand.settings import Settings
 from tests.cluster.control_plane import ControlPlane, free_port
+from tests.support.loopback_api import keep_files
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 USER, AUDIENCE = "opstrand-api", "opstrand"
@@ -91,15 +92,16 @@ async def _create(kube: KubeApi, manifest: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def serve(plane: ControlPlane, runs: Runs) -> AsyncIterator[Ports]:
-    """Install it into a new API server, and serve these runs until the end."""
+async def serve(plane: ControlPlane, runs: Runs, files: Path) -> AsyncIterator[Ports]:
+    """Install it into a new API server, and serve these runs, and files below the folder."""
     ports = Ports(free_port("127.0.0.1"), free_port("127.0.0.1"))
     async with await open_session(kubeconfig=str(plane.kubeconfig)) as admin:
         await install(KubeApi(admin), ports.aggregated)
         account = str(plane.user(USER))
         async with await open_session(kubeconfig=account, connections=64) as session:
             kube = KubeApi(session)
-            app = create_app(runs, ClusterAuth(kube, audience=AUDIENCE), resources=discovery.ROUTES)
+            auth, kept = ClusterAuth(kube, audience=AUDIENCE), keep_files(files)
+            app = create_app(runs, auth, files=kept, resources=discovery.ROUTES)
             runner = Runner(app, limits=ConnectionLimits(), shutdown_timeout=0.1)
             settings = Settings(api_aggregated_port=ports.aggregated, api_aggregated_secret=SECRET)
             options: dict[str, Any] = {"host": "127.0.0.1", "limits": ConnectionLimits()}

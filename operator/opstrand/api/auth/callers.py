@@ -40,6 +40,7 @@ class Verb(StrEnum):
     LIST_RUNS = "runs/list"
     GET_RUN = "runs/get"
     READ_LOG = "runs/log/get"
+    READ_ARTIFACTS = "runs/artifacts/get"
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,11 @@ _BLOCK = 256 * 1024
 async def read_file(request: web.Request) -> web.StreamResponse:
     """One file, or the ranges of it that were asked for."""
     files = await find_files(request)
-    return await _answer_file(files, request.query.get("path", ""))
+    return await answer_file(files, request.query.get("path", ""))
 
 
-async def _answer_file(files: RunFiles, path: str) -> web.FileResponse:
+async def answer_file(files: RunFiles, path: str) -> web.FileResponse:
+    """One file as something to save, and not to show. Raises BadPath and MissingFile."""
     place = await asyncio.to_thread(files.find_file, path)
     # Not the quoted form of the name: the client would unpack what is named "x.tar.gz".
     name = f"attachment; filename*=UTF-8''{quote(place.name, safe='')}"
@@ -48,7 +49,7 @@ async def read_archive(request: web.Request) -> web.StreamResponse:
     files, path = await find_files(request), request.query.get("path", "").rstrip("/")
     is_checked = request.query.get("check_path", "").lower() in ("1", "true")
     if is_checked and path and await asyncio.to_thread(files.is_file, path):
-        return await _answer_file(files, path)
+        return await answer_file(files, path)
     folder = await asyncio.to_thread(files.find_folder, path)
     name = folder.name.encode("ascii", "replace").decode().replace('"', "_").replace("?", "_")
     response = web.StreamResponse(

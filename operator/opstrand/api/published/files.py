@@ -100,10 +100,15 @@ async def find_own_files(request: web.Request, verb: Verb) -> RunFiles:
 
 
 async def _open(request: web.Request, uuid: str) -> RunFiles:
+    return await open_files(request, parse_project(request), uuid)
+
+
+async def open_files(request: web.Request, project: str, uuid: str) -> RunFiles:
+    """The files of a run that the caller may read. Raises `NoFiles` where the API keeps none."""
     kept = request.app[FILES]
     if kept is None:
         raise NoFiles(_explain_absence(request, uuid))
-    return await kept.open(parse_project(request), uuid)
+    return await kept.open(project, uuid)
 
 
 async def delete_files(request: web.Request, uuid: str) -> None:

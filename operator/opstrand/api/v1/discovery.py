@@ -19,7 +19,9 @@ from opstrand.api.v1.openapi import DOCUMENT_PATH, OLD_DOCUMENT, write_document,
 from opstrand.kube.resources import RUNS
 
 _VERBS = ["get", "list"]
-_LOG_VERBS = ["get"]
+#: The parts of a run that have rights of their own.
+_PARTS = ("log", "artifacts")
+_PART_VERBS = ["get"]
 _VERSION = {"groupVersion": RUNS.api_version, "version": RUNS.version}
 _GROUP = {"name": RUNS.group, "versions": [_VERSION], "preferredVersion": _VERSION}
 _RESPONSE = {"group": RUNS.group, "version": RUNS.version, "kind": RUNS.kind}
@@ -43,20 +45,25 @@ def _resources() -> dict[str, Any]:
         "groupVersion": RUNS.api_version,
         "resources": [
             {"name": RUNS.plural, "singularName": "run", "verbs": _VERBS, **run},
-            {"name": f"{RUNS.plural}/log", "singularName": "", "verbs": _LOG_VERBS, **run},
+            *(
+                {"name": f"{RUNS.plural}/{part}", "singularName": "", "verbs": _PART_VERBS, **run}
+                for part in _PARTS
+            ),
         ],
     }
 
 
 def _aggregated(version: str) -> dict[str, Any]:
-    log = {"subresource": "log", "responseKind": _RESPONSE, "verbs": _LOG_VERBS}
+    parts = [
+        {"subresource": part, "responseKind": _RESPONSE, "verbs": _PART_VERBS} for part in _PARTS
+    ]
     runs = {
         "resource": RUNS.plural,
         "responseKind": _RESPONSE,
         "scope": "Namespaced",
         "singularResource": "run",
         "verbs": _VERBS,
-        "subresources": [log],
+        "subresources": parts,
     }
     served = {"version": RUNS.version, "resources": [runs], "freshness": "Current"}
     return {

@@ -105,6 +105,22 @@ class RunList(Model):
     items: list[Run]
 
 
+class ArtifactFile(Model):
+    """A file of a run. `size`: bytes."""
+
+    name: str
+    size: int
+
+
+class ArtifactList(Model):
+    """What is directly in a folder of a run's files."""
+
+    api_version: Literal["runs.opstrand.dev/v1alpha1"] = API_VERSION  # type: ignore[assignment]
+    kind: Literal["ArtifactList"] = "ArtifactList"
+    files: list[ArtifactFile]
+    folders: list[str]
+
+
 class Failure(Model):
     """Why a request was refused, as Kubernetes says it."""
 
@@ -142,6 +158,12 @@ class LogQuery(Model):
         None, ge=1, le=10**9, description="Only lines of this time before now."
     )
     tail_lines: int | None = Field(None, ge=0, le=10**6, description="Only the last so many lines.")
+
+
+class FolderQuery(Model):
+    """Which folder is listed."""
+
+    path: str = Field("", description="A folder of the run's files; empty: the whole.")
 
 
 class NoQuery(Model):

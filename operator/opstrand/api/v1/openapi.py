@@ -26,7 +26,10 @@ _KIND = "x-kubernetes-group-version-kind"
 _RUN = {"group": RUNS.group, "version": RUNS.version, "kind": RUNS.kind}
 #: What every path may answer besides: no token, no right, and a cluster that does not answer.
 _COMMON = (401, 403, 503)
+#: Answers that say nothing beyond their status, or send a part of what 200 sends.
+_WITHOUT_CONTENT = frozenset((206, 304, 412, 416))
 _DESCRIBED = {
+    "path": "The path of a file in the run's folder; it may have slashes.",
     "namespace": "The project.",
     "name": "The run: its uuid, or a name, which is the newest run of that name.",
 }
@@ -36,7 +39,7 @@ _DESCRIBED = {
 def write_document() -> dict[str, Any]:
     """The document; made when it is first asked for, which takes longer than a start may."""
     models: set[type[Model]] = {Failure}
-    models.update(one.answer for one in ENDPOINTS if one.answer)
+    models.update(one.answer for one in ENDPOINTS if not isinstance(one.answer, str))
     ordered = sorted(models, key=lambda model: model.__name__)
     _, schemas = models_json_schema(
         [(model, "serialization") for model in ordered], ref_template=_REFERENCE
@@ -56,11 +59,13 @@ def write_document() -> dict[str, Any]:
 
 def _write_operation(one: Endpoint) -> dict[str, Any]:
     answers: dict[str, Any] = {"200": _write_answer(one.answer)}
-    unchanged = (304,) if one.answer else ()
+    unchanged = () if isinstance(one.answer, str) else (304,)
     for status in sorted({*_COMMON, *unchanged, *one.errors}):
         words = HTTPStatus(status).phrase
         answers[str(status)] = (
-            {"description": words} if status < 400 else {**_json(Failure), "description": words}
+            {"description": words}
+            if status in _WITHOUT_CONTENT
+            else {**_json(Failure), "description": words}
         )
     return {
         "summary": one.summary,
@@ -71,11 +76,10 @@ def _write_operation(one: Endpoint) -> dict[str, Any]:
     }
 
 
-def _write_answer(model: type[Model] | None) -> dict[str, Any]:
-    if model is None:
-        text = {"text/plain": {"schema": {"type": "string"}}}
-        return {"description": "The lines.", "content": text}
-    return {"description": model.__name__, **_json(model)}
+def _write_answer(answer: type[Model] | str) -> dict[str, Any]:
+    if isinstance(answer, str):
+        return {"description": "The content.", "content": {answer: {"schema": {"type": "string"}}}}
+    return {"description": answer.__name__, **_json(answer)}
 
 
 def _json(model: type[Model]) -> dict[str, Any]:

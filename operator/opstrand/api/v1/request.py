@@ -23,6 +23,7 @@ _WORDS = {
     Verb.LIST_RUNS: "list runs",
     Verb.GET_RUN: "get runs",
     Verb.READ_LOG: "read the logs of runs",
+    Verb.READ_ARTIFACTS: "read the artifacts of runs",
 }
 Query = TypeVar("Query", bound=Model)
 

@@ -31,7 +31,15 @@ async def test_both_kinds_of_discovery_say_the_same(api: Client) -> None:
         new[one["resource"]] = one["verbs"]
         for sub in one["subresources"]:
             new[f"{one['resource']}/{sub['subresource']}"] = sub["verbs"]
-    assert old == new == {"runs": ["get", "list"], "runs/log": ["get"]}
+    assert (
+        old
+        == new
+        == {
+            "runs": ["get", "list"],
+            "runs/log": ["get"],
+            "runs/artifacts": ["get"],
+        }
+    )
     assert resources["groupVersion"] == f"{group['metadata']['name']}/{version['version']}"
 
 

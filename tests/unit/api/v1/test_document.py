@@ -18,6 +18,7 @@ from tests.support.loopback_api import TOKEN, LoopbackApi
 from tests.support.running_run import UUID, operation
 
 from opstrand.api.v1.openapi import write_document
+from opstrand.artifacts.folder import RunFiles
 from opstrand.runs.memory import MemoryRuns
 
 load_all_checks()
@@ -30,16 +31,20 @@ CHECKED = CHECKS.get_by_names(
     ]
 )
 #: A run that there is; others are drawn.
-KNOWN = {"namespace": "quick-start", "name": UUID}
+KNOWN = {"namespace": "quick-start", "name": UUID, "path": "a-file"}
 schema = schemathesis.openapi.from_dict(write_document())
 OPERATIONS = [one.ok() for one in schema.get_all_operations()]
 bounded = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[LoopbackApi]:
-    """Yield the API over a run that is over and has a log."""
-    serving = LoopbackApi(MemoryRuns())
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackApi]:
+    """Yield the API over a run that is over, and has a log and a file."""
+    folder = tmp_path_factory.mktemp("files")
+    serving = LoopbackApi(MemoryRuns(), folder)
+    kept = RunFiles(folder, "uid-of-quick-start", UUID).folder
+    kept.mkdir(parents=True)
+    (kept / "a-file").write_text("content")
     owner = {"apiVersion": "a/v1", "kind": "B", "name": "c", "uid": "d", "controller": True}
     ended = operation(phase="Succeeded", reason="Succeeded", progress=None, attempt=0)
     ended["metadata"] |= {"labels": {"a": "b"}, "ownerReferences": [owner]}
@@ -78,8 +83,8 @@ def test_every_path_of_the_document_was_reached_with_a_run_that_there_is(
     """The answers that count most are those with content."""
     root = "/apis/runs.opstrand.dev/v1alpha1"
     runs = f"{root}/namespaces/{KNOWN['namespace']}/runs"
-    wanted = {
-        f"GET {path}" for path in (f"{root}/runs", runs, f"{runs}/{UUID}", f"{runs}/{UUID}/log")
-    }
+    parts = ("", "/log", "/artifacts", "/artifacts/a-file")
+    paths = (f"{root}/runs", runs, *(f"{runs}/{UUID}{part}" for part in parts))
+    wanted = {f"GET {path}" for path in paths}
     assert wanted <= set(api.requests)
     assert len(wanted) == len(write_document()["paths"])

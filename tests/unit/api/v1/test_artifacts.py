@@ -1,0 +1,90 @@
+"""The files of a run, as the API keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from tests.support.loopback_api import keep_files
+from yarl import URL
+
+from opstrand.api.app import create_app
+from opstrand.api.auth.callers import StaticToken
+from opstrand.api.v1 import discovery
+from opstrand.artifacts.folder import RunFiles
+from opstrand.runs.memory import MemoryRuns
+
+RUNS = "/apis/runs.opstrand.dev/v1alpha1/namespaces/team/runs"
+Client = TestClient[Any, Any]
+
+
+@pytest.fixture
+async def files(runs: MemoryRuns, tmp_path: Path) -> AsyncIterator[Client]:
+    """Yield the API, which keeps three files of run-1, beside a file that is no one's."""
+    kept = keep_files(tmp_path)
+    assert kept is not None
+    uuid = runs.bodies["team", "run-1"]["status"]["uuid"]
+    folder: RunFiles = await kept.open("team", uuid)
+    for path, text in (("model.bin", "0123456789"), ("a b/ü%2f.txt", "deep"), ("a b/c", "")):
+        (folder.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder.folder / path).write_text(text)
+    (tmp_path / "secret").write_text("of another")
+    app = create_app(runs, StaticToken("secret"), files=kept, resources=discovery.ROUTES)
+    async with TestClient(TestServer(app), headers={"Authorization": "Bearer secret"}) as client:
+        yield client
+
+
+async def test_a_folder_is_listed(files: Client) -> None:
+    async with files.get(f"{RUNS}/run-1/artifacts") as answer:
+        found = await answer.json()
+    assert (found["kind"], found["folders"]) == ("ArtifactList", ["a b"])
+    assert found["files"] == [{"name": "model.bin", "size": 10}]
+    async with files.get(f"{RUNS}/run-1/artifacts", params={"path": "a b"}) as answer:
+        assert {one["name"] for one in (await answer.json())["files"]} == {"c", "ü%2f.txt"}
+    async with files.get(f"{RUNS}/run-2/artifacts") as answer:
+        assert (await answer.json())["files"] == []
+
+
+async def test_a_file_is_read_whole_in_part_and_only_if_it_changed(files: Client) -> None:
+    path = f"{RUNS}/run-1/artifacts/model.bin"
+    async with files.get(path) as answer:
+        assert (await answer.read(), answer.content_type) == (
+            b"0123456789",
+            "application/octet-stream",
+        )
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+        tag = answer.headers["ETag"]
+    async with files.get(path, headers={"Range": "bytes=3-5"}) as answer:
+        assert (answer.status, await answer.read()) == (206, b"345")
+    async with files.get(path, headers={"If-None-Match": tag}) as answer:
+        assert answer.status == 304
+    async with files.get(f"{RUNS}/run-1/artifacts/a%20b/%C3%BC%252f.txt") as answer:
+        assert await answer.text() == "deep"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("run-1/artifacts/no-such", 404),
+        ("run-1/artifacts/a%20b", 404),
+        ("run-1/artifacts?path=no-such", 404),
+        ("no-such/artifacts", 404),
+        ("run-1/artifacts/%2e%2e%2f%2e%2e%2fsecret", 400),
+        ("run-1/artifacts/a%20b/%2e%2e/%2e%2e/%2e%2e/secret", 400),
+        ("run-1/artifacts?path=../..", 400),
+        ("run-1/artifacts?path=/etc", 400),
+    ],
+)
+async def test_what_is_no_file_of_the_run_is_refused(files: Client, path: str, status: int) -> None:
+    async with files.get(URL(f"{RUNS}/{path}", encoded=True)) as answer:
+        found = await answer.json()
+    assert (answer.status, found["kind"]) == (status, "Status"), found
+
+
+async def test_an_api_that_keeps_no_files_says_so(api: Client) -> None:
+    async with api.get(f"{RUNS}/run-1/artifacts") as answer:
+        assert answer.status == 404
+        assert "OPSTRAND_DATA" in (await answer.json())["message"]
