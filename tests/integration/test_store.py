@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from opstrand.core.names import CREATED_BY
 from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import NAMESPACES, OPERATIONS
 from opstrand.types import Manifest
@@ -151,15 +153,21 @@ def bind(plane: ControlPlane, namespace: str, account: str = "") -> None:
     run_kubectl(plane.kubeconfig, "-n", namespace, *role)
 
 
-async def make_run(kube: KubeApi, namespace: str, name: str, **spec: Any) -> Manifest:
+async def make_run(
+    kube: KubeApi,
+    namespace: str,
+    name: str,
+    *,
+    labels: Mapping[str, str] | None = None,
+    **spec: Any,
+) -> Manifest:
     """Return a run that succeeded, with an input, outputs and a tag."""
     component = {
         "inputs": [{"name": "message", "type": "str", "value": "hello"}],
         "run": {"kind": "job", "container": {"image": "busybox", "command": ["true"]}},
     }
-    await kube.create(
-        OPERATIONS, namespace, operation(name, {"component": component, "tags": ["old"], **spec})
-    )
+    whole = {"component": component, "tags": ["old"], **spec}
+    await kube.create(OPERATIONS, namespace, operation(name, whole, labels=labels or {}))
     body = await wait_for(kube, namespace, name, in_phase("Starting", "Running"))
     pod = await pod_of(kube, namespace, body)
     await mark(kube, pod, running(STARTED))
@@ -250,7 +258,7 @@ async def test_what_is_deleted_while_the_api_is_down_is_not_listed_as_living(
     await wait_until_stored(place, body)
     await kube.create(OPERATIONS, place.namespace, operation("cut-off"))
     cut_off = await wait_for(kube, place.namespace, "cut-off", in_phase("Starting", "Running"))
-    await wait_until_stored(place, cut_off)
+    await wait_until_stored(place, cut_off, "")
     place.process.kill()
     await delete(control_plane, place.namespace, "early")
     await delete(control_plane, place.namespace, "cut-off")
@@ -265,18 +273,20 @@ async def test_what_is_deleted_while_the_api_is_down_is_not_listed_as_living(
     await wait_until_stored(place, late)
 
 
-async def wait_until_stored(place: Place, body: Manifest) -> None:
+async def wait_until_stored(place: Place, body: Manifest, status: str = "succeeded") -> None:
+    """Wait until the store has the run in this status; "" is any."""
     deadline = time.monotonic() + PATIENCE
-    while body["metadata"]["uid"] not in await asyncio.to_thread(stored_uids, place.store):
+    while True:
+        found = (await asyncio.to_thread(read_statuses, place.store)).get(body["metadata"]["uid"])
+        if found is not None and status in ("", found):
+            return
         assert time.monotonic() < deadline, place.process.read_log()
         await asyncio.sleep(0.1)
 
 
-def stored_uids(path: Path) -> set[str]:
-    import sqlite3
-
+def read_statuses(path: Path) -> dict[str, str]:
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-        return {uid for (uid,) in connection.execute("SELECT uid FROM runs")}
+        return dict(connection.execute("SELECT uid, status FROM runs"))
 
 
 @pytest.mark.usefixtures("operator")
@@ -316,6 +326,32 @@ async def test_a_namespace_of_the_same_name_does_not_show_the_runs_of_the_one_be
     bind(control_plane, place.namespace, f"{place.namespace.removesuffix('-again')}:person")
     await place.until("/runs", lambda status, found: status == 200 and found["count"] == 0)
     assert (await place.ask("GET", path))[0] == 404
+
+
+@pytest.mark.usefixtures("operator")
+async def test_an_old_operation_is_deleted_once_it_is_stored_and_answered_as_before(
+    kube: KubeApi, place: Place
+) -> None:
+    """Only one that our tools made: another could be of a GitOps tool, which runs it again."""
+    ours = await make_run(kube, place.namespace, "ours", labels={CREATED_BY: "cli"})
+    applied = await make_run(kube, place.namespace, "applied")
+    for one in (ours, applied):
+        await wait_until_stored(place, one)
+    path = f"/runs/{ours['status']['uuid']}"
+    before = await place.ask("GET", path)
+    place.process.environment["OPSTRAND_RETAIN_SECONDS"] = "1"
+    await place.restart()
+    deadline = time.monotonic() + 2 * PATIENCE  # the API looks once a minute
+    while [one["metadata"]["name"] for one in await operations(kube, place)] != ["applied"]:
+        assert time.monotonic() < deadline, place.process.read_log()
+        await asyncio.sleep(0.1)
+    assert await place.ask("GET", path) == before
+    assert (await place.ask("GET", "/runs"))[1]["count"] == 2
+
+
+async def operations(kube: KubeApi, place: Place) -> Sequence[Manifest]:
+    items, _ = await kube.list(OPERATIONS, place.namespace)
+    return items
 
 
 @pytest.fixture(scope="module")
