@@ -22,7 +22,7 @@ get, or the token of a run for itself, its upstreams and its pipeline:
     GET    S/logs                                                            get* on pods/log
     GET    S/{artifact, artifacts, artifacts/tree}                           get* on pods/log
     GET    S/{events/KIND, resources}, and runs/multi/events/KIND            get* on pods/log
-    PUT    S/artifact                                                        the run itself; patch
+    PUT    S/{artifact, artifacts}                                           the run itself; patch
     POST   S/{artifact, artifacts}                                           the run itself; patch
     DELETE S/{artifact, artifacts}                                           the run itself; patch
 

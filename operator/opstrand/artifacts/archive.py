@@ -15,7 +15,7 @@ from typing import IO, Protocol
 
 from opstrand.artifacts.folder import RunFiles
 from opstrand.artifacts.names import check_file
-from opstrand.artifacts.receiving import Scratch
+from opstrand.artifacts.receiving import Scratch, sync_all
 
 _BLOCK = 1024 * 1024
 
@@ -114,7 +114,9 @@ def _extract(archive: Path, files: RunFiles, prefix: str) -> int:
             with Scratch(files) as scratch:
                 while block := source.read(_BLOCK):
                     scratch.write(block)
-                scratch.close()
+                scratch.close(is_synced=False)
                 files.keep(scratch.place, prefix + _relative(member.name))
             count += 1
+    if count:
+        sync_all(files.folder)
     return count

@@ -87,6 +87,19 @@ class Receiver:
         return True
 
 
+def sync_all(folder: Path) -> None:
+    """Put on the disk what was written to the file system of this folder."""
+    import ctypes
+
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        # `os.sync` would wait for every file system of the node.
+        if ctypes.CDLL(None).syncfs(file):
+            os.sync()
+    finally:
+        os.close(file)
+
+
 def forget_stale(base: Path, now: float) -> None:
     """Delete what was being received and has not grown for a day: no client sends the rest.
 
@@ -109,10 +122,11 @@ class Scratch:
     def write(self, data: bytes) -> None:
         self._file.write(data)
 
-    def close(self) -> None:
-        """Put all that was written on the disk."""
+    def close(self, *, is_synced: bool = True) -> None:
+        """End the file, and put it on the disk unless that is done for many files together."""
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if is_synced:
+            os.fsync(self._file.fileno())
         self._file.close()
 
     def __enter__(self) -> Scratch:

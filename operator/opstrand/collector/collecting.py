@@ -14,6 +14,10 @@ from .sending import Away, Changed, Over, Refused, Upload
 #: Seconds for one request, and the pause between two tries at the end.
 _PATIENCE = 10.0
 _PAUSE = 1.0
+#: Bytes of a small file, how many of them are worth an archive, and how many one has: 8 MB at most.
+_SMALL = 16 * 1024
+_MANY = 10
+_TOGETHER = 500
 
 
 class Ending(Protocol):
@@ -90,21 +94,37 @@ class Collector:
         found = scan(self._folder)
         for link in found.links:
             self._note_once(f"{link!a} is a link out of the run's folder, and is not collected")
-        result = Result([], list(found.problems))
-        now = time.time()
-        for file in found.files:
-            if self._is_sent(file) or (settled_for and not is_settled(file, now, settled_for)):
+        self._send_small(self._list_unsent(found.files))
+        now, result = time.time(), Result([], list(found.problems))
+        for file in self._list_unsent(found.files):
+            if settled_for and not is_settled(file, now, settled_for):
                 continue
             trouble = self._send(file, result)
             if trouble is not None:
-                if isinstance(trouble, Over):
-                    result = result._replace(is_over=True)
-                rest = [one for one in found.files if not self._is_sent(one) and one != file]
-                result.waiting.extend(Problem(one.path, str(trouble)) for one in (file, *rest))
-                break
+                rest = self._list_unsent(found.files)
+                result.waiting.extend(Problem(one.path, str(trouble)) for one in rest)
+                return result._replace(is_over=isinstance(trouble, Over))
             if settled_for and self._ending.at is not None:
                 break
         return result
+
+    def _list_unsent(self, files: list[Found]) -> list[Found]:
+        return [one for one in files if not self._is_sent(one)]
+
+    def _send_small(self, files: list[Found]) -> None:
+        """Send small files together, if there are many. What is left is sent one by one."""
+        small = [one for one in files if one.size <= _SMALL]
+        if len(small) < _MANY:
+            return
+        for start in range(0, len(small), _TOGETHER):
+            batch = small[start : start + _TOGETHER]
+            try:
+                sent = self._upload.send_batch(batch, max(1.0, self._left()))
+            except (Away, Over, Refused, Changed):
+                return
+            for file in batch:
+                if file.path in sent:
+                    self._sent[file.path] = Sent(file.size, file.changed, sent[file.path])
 
     def _is_sent(self, file: Found) -> bool:
         sent = self._sent.get(file.path)

@@ -7,6 +7,8 @@ file. Must not decide which files to send.
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
 from typing import BinaryIO
 
 from ..client.connection import Connection
@@ -67,6 +69,26 @@ class Upload:
                 self._send_parts(file, sha256, content, patience)
             return sha256
 
+    def send_batch(self, files: list[Found], patience: float) -> dict[str, str]:
+        """Send small files in one request; return the SHA-256 of each that was sent, by its path.
+
+        Raises Away, Over, Refused and Changed.
+        """
+        packed, digests = io.BytesIO(), {}
+        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for file in files:
+                data = _read(file)
+                if data is None:
+                    continue
+                member = tarfile.TarInfo(file.path)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+                digests[file.path] = hashlib.sha256(data).hexdigest()
+        body = packed.getvalue()
+        query = {"size": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+        self._request(f"{self._path}s", body, query, patience)
+        return digests
+
     def report_metrics(self, files: list[Found], patience: float) -> None:
         """Make the last value of each metric an output. Raises Away, Over and Refused."""
         values = read_last_values(files)
@@ -95,15 +117,31 @@ class Upload:
         self, file: Found, sha256: str, offset: int, data: bytes, patience: float
     ) -> tuple[int, bool]:
         query = {"path": file.path, "size": file.size, "sha256": sha256, "offset": offset}
+        answer = self._request(self._path, data, query, patience)
+        return int(str(answer.get("offset") or 0)), answer.get("isComplete") is True
+
+    def _request(
+        self, path: str, body: bytes, query: dict[str, object], patience: float
+    ) -> dict[str, object]:
         try:
-            answer = self._connection.request(
-                "PUT", self._path, body=data, query=query, patience=patience
+            answer: dict[str, object] = self._connection.request(
+                "PUT", path, body=body, query=query, patience=patience
             )
         except Unreachable as error:
             raise Away(str(error)) from error
         except ApiError as error:
             raise _interpret(error) from error
-        return int(str(answer.get("offset") or 0)), answer.get("isComplete") is True
+        return answer
+
+
+def _read(file: Found) -> bytes | None:
+    """Return the content; None if it is not there as it was found."""
+    try:
+        with open(file.place, "rb") as content:
+            data = content.read(file.size)
+    except OSError:
+        return None
+    return data if len(data) == file.size else None
 
 
 def _interpret(error: ApiError) -> Exception:

@@ -136,6 +136,32 @@ def test_every_file_arrives_at_the_end(api: LoopbackApi, folder: Path, collect: 
     assert stored(api) == {**FILES, "best": b"2"}
 
 
+def test_many_small_files_arrive_in_few_requests(
+    api: LoopbackApi, folder: Path, collect: Collect
+) -> None:
+    files = {f"outputs/{n % 7}/ünï {n}": b"%d" % n for n in range(1200)}
+    write(folder, {**files, **FILES})
+    collecting = collect()
+    assert collecting.end() == (0, "")
+    assert stored(api) == {**files, **FILES}
+    assert len(api.requests) < 10
+
+
+def test_a_folder_in_the_way_of_one_of_many_files_is_named(
+    api: LoopbackApi, folder: Path, collect: Collect
+) -> None:
+    files = {f"f{n}": b"1" for n in range(30)}
+    write(folder, files)
+    assert api.files is not None
+    in_the_way = api.files / "artifacts" / "uid-of-quick-start" / UUID / "f7" / "x"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_bytes(b"earlier")
+    code, printed = collect().end()
+    assert (code, printed) == (1, "f7: path: 'f7' is a folder of the run\n")
+    del files["f7"]
+    assert stored(api) == {**files, "f7/x": b"earlier"}
+
+
 def test_a_folder_without_files_costs_no_request(
     api: LoopbackApi, folder: Path, collect: Collect
 ) -> None:

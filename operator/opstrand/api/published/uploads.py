@@ -5,12 +5,14 @@ not stop. Must not decide who may send: `files` does.
 
 The collector's: `PUT artifact?path=P&size=N&sha256=H&offset=O` with a part of the file as its body.
 The answer is `{"offset": n, "isComplete": b}`: what is there now. A part at another offset is not
-read, so an empty part asks where to go on.
+read, so an empty part asks where to go on. Many small files come together: `PUT
+artifacts?size=N&sha256=H` with a tar archive of them as its body.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
@@ -30,13 +32,15 @@ from opstrand.api.published.request import (
 from opstrand.artifacts.archive import unpack
 from opstrand.artifacts.folder import MissingFile, RunFiles
 from opstrand.artifacts.names import check_path
-from opstrand.artifacts.receiving import Announced, Receiver, Scratch
+from opstrand.artifacts.receiving import Announced, Mismatch, Receiver, Scratch
 
 #: Transfers that a request writes at this moment.
 RECEIVING: web.AppKey[set[Path]] = web.AppKey("receiving")
 #: Bytes that are written at a time, and of the form's field that describes the upload.
 _BLOCK = 1024 * 1024
 _MOST_DESCRIPTION = 64 * 1024
+#: Bytes of an archive of small files.
+_MOST_BATCH = 16 * 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -57,6 +61,28 @@ async def receive_part(request: web.Request) -> web.Response:
     finally:
         receiving.discard(receiver.place)
     return web.json_response({"offset": offset, "isComplete": is_complete})
+
+
+async def receive_batch(request: web.Request) -> web.Response:
+    """Store the files of a small archive."""
+    files, size = await find_reported_files(request), _parse_size(request, "size")
+    if size > _MOST_BATCH:
+        raise NotAcceptable(f"size: expected at most {_MOST_BATCH} bytes, found {size}")
+    sha256, arrived = hashlib.sha256(), 0
+    scratch = await asyncio.to_thread(Scratch, files)
+    try:
+        async for block in _read_blocks(request):
+            sha256.update(block)
+            arrived += len(block)
+            if arrived <= size:
+                await asyncio.to_thread(scratch.write, block)
+        if arrived != size or sha256.hexdigest() != request.query.get("sha256"):
+            raise Mismatch("the archive changed while it was sent")
+        await asyncio.to_thread(scratch.close)
+        count = await asyncio.to_thread(unpack, scratch.place, files, "")
+    finally:
+        await asyncio.to_thread(scratch.__exit__, None, None, None)
+    return web.json_response({"files": count})
 
 
 def _read_announced(request: web.Request) -> Announced:
@@ -179,6 +205,7 @@ def _is_folder(files: RunFiles, path: str) -> bool:
 
 ROUTES = [
     web.put(STREAM + "/artifact", receive_part),
+    web.put(STREAM + "/artifacts", receive_batch),
     web.post(STREAM + "/artifact", receive_form),
     web.post(STREAM + "/artifacts", receive_form),
 ]
