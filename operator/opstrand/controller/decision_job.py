@@ -8,7 +8,6 @@ Kubernetes client. Must not start or call a worker: `controller.decision` does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -56,9 +55,7 @@ def warm_up() -> None:
     worker.
     """
     settings, now = Settings(), datetime(2000, 1, 1, tzinfo=UTC)
-    # An environment that was installed before the newest lock starts too: it runs no cron.
-    with suppress(ModuleNotFoundError):
-        read_cron("CRON_TZ=Europe/Berlin @daily")
+    read_cron("CRON_TZ=Europe/Berlin @daily")
     for spec in _FIRST:
         body: OperationBody = {
             "metadata": {"name": "first", "namespace": "none", "uid": "0"},
