@@ -58,14 +58,14 @@ class Ended:
     computed: float
 
 
-#: About half of the unit tests. pytest-xdist would balance better, but doubles the CPU time of
-#: tests that take a millisecond.
-_PURE = ("tests/unit/conformance", "tests/unit/core", "tests/unit/spec")
+#: Half of the unit tests, by CPU time. pytest-xdist would balance better, but doubles the CPU time
+#: of tests that take a millisecond.
+_HALF = ("tests/unit/api", "tests/unit/conformance", "tests/unit/core", "tests/unit/spec")
 #: In the order in which they start: e2e mostly waits for containers, one of its runs ten minutes.
 TIERS = (
     Tier("e2e", ("tests/e2e",), "cluster"),
-    Tier("unit: core, spec and conformance", _PURE),
-    Tier("unit: the other packages, golden", ("tests/unit", "tests/golden"), without=_PURE),
+    Tier("unit: api, core, spec and conformance", _HALF),
+    Tier("unit: the other packages, golden", ("tests/unit", "tests/golden"), without=_HALF),
     Tier("integration", ("tests/integration",), "programs"),
     Tier("command line", ("tests/cli",), "published"),
     Tier(
