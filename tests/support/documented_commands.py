@@ -227,6 +227,11 @@ COMMANDS: dict[str, Here | By | Not] = {
     "kubectl get --raw /apis/runs.opstrand.dev/v1alpha1/namespaces/PROJECT/runs/RUN/log": By(
         "tests/integration/test_aggregated.py", '"get", "--raw", f"{RUNS}/{name}/log"'
     ),
+    "kubectl get --raw "
+    "/apis/runs.opstrand.dev/v1alpha1/namespaces/PROJECT/runs/RUN/artifacts/PATH": By(
+        "tests/integration/test_aggregated.py",
+        '"get", "--raw", f"{RUNS}/echo/artifacts/a/model.txt"',
+    ),
     "opstrand ls --all": By("tests/integration/test_gone_runs.py", '"ls", "--all")'),
     "(cd manifests && kustomize edit add component plain-http)": By(
         "tests/unit/test_manifests.py", "plain-http"
