@@ -63,7 +63,7 @@ ENDPOINTS = (
         "Read what a run's program wrote.",
         "text/plain",
         LogQuery,
-        (400, 404, 429),
+        (400, 404),
     ),
     Endpoint(
         _RUNS + "/{name}/artifacts",

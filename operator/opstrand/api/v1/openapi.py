@@ -24,8 +24,9 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 #: By these `kubectl explain` finds the schema of a resource.
 _KIND = "x-kubernetes-group-version-kind"
 _RUN = {"group": RUNS.group, "version": RUNS.version, "kind": RUNS.kind}
-#: What every path may answer besides: no token, no right, and a cluster that does not answer.
-_COMMON = (401, 403, 503)
+#: What every path may answer besides: no token, no right, more than one client's share, and a
+#: cluster that does not answer.
+_COMMON = (401, 403, 429, 503)
 #: Answers that say nothing beyond their status, or send a part of what 200 sends.
 _WITHOUT_CONTENT = frozenset((206, 304, 412, 416))
 _DESCRIBED = {
