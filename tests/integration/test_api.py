@@ -606,7 +606,11 @@ async def test_the_process_answers_when_it_is_ready_and_ends_on_request(
 ) -> None:
     port = free_port("127.0.0.1")
     process = OperatorProcess(
-        Path(api_kubeconfig), tmp_path / "api.log", module="opstrand.api", api_listen_port=port
+        Path(api_kubeconfig),
+        tmp_path / "api.log",
+        module="opstrand.api",
+        api_listen_port=port,
+        store_url=f"sqlite://{tmp_path}/store/runs.db",
     )
     process.start()
     process.wait_until_started()

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -217,6 +218,7 @@ async def test_a_run_whose_operation_is_deleted_is_answered_as_before(
     await delete(control_plane, place.namespace, "first")
     await place.until("/runs", lambda _, found: found["count"] == 2)
     assert [await place.ask("GET", path) for path in paths] == before
+    await wait_until_stored(place, first, is_deleted=True)
     await place.restart()
     assert [await place.ask("GET", path) for path in paths] == before
 
@@ -273,20 +275,24 @@ async def test_what_is_deleted_while_the_api_is_down_is_not_listed_as_living(
     await wait_until_stored(place, late)
 
 
-async def wait_until_stored(place: Place, body: Manifest, status: str = "succeeded") -> None:
-    """Wait until the store has the run in this status; "" is any."""
-    deadline = time.monotonic() + PATIENCE
+async def wait_until_stored(
+    place: Place, body: Manifest, status: str = "succeeded", *, is_deleted: bool = False
+) -> None:
+    """Wait until the store has the run in this status ("" is any), and as deleted if asked for."""
+    deadline, uid = time.monotonic() + PATIENCE, body["metadata"]["uid"]
     while True:
-        found = (await asyncio.to_thread(read_statuses, place.store)).get(body["metadata"]["uid"])
-        if found is not None and status in ("", found):
+        found = (await asyncio.to_thread(read_rows, place.store)).get(uid)
+        if found and status in ("", found[0]) and (found[1] or not is_deleted):
             return
         assert time.monotonic() < deadline, place.process.read_log()
         await asyncio.sleep(0.1)
 
 
-def read_statuses(path: Path) -> dict[str, str]:
+def read_rows(path: Path) -> dict[str, tuple[str, bool]]:
+    """Return the status of each run by its uid, and whether it is deleted."""
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-        return dict(connection.execute("SELECT uid, status FROM runs"))
+        rows = connection.execute("SELECT uid, status, deleted_at FROM runs")
+        return {uid: (status, deleted_at is not None) for uid, status, deleted_at in rows}
 
 
 @pytest.mark.usefixtures("operator")
@@ -383,7 +389,7 @@ async def test_two_replicas_with_postgresql_answer_alike(
             assert await one.ask("GET", path) == (200, before)
         # Only a run whose store answered is known not to be there.
         await asyncio.to_thread(postgres.stop)
-        assert (await replicas[0].ask("GET", path))[0] == 503
+        assert (await replicas[0].ask("GET", f"/runs/{uuid4().hex}"))[0] == 503
         await asyncio.to_thread(postgres.start)
         await replicas[0].until(path, lambda status, found: (status, found) == (200, before))
         assert (await replicas[1].ask("DELETE", path))[0] == 204

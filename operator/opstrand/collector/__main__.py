@@ -14,11 +14,6 @@ import sys
 import time
 from contextlib import suppress
 
-from ..client.connection import Connection
-from ..client.environment import Credentials, api_url, context_root, parse_instance
-from .collecting import Collector
-from .sending import Upload
-
 _LAST_WORDS = "/dev/termination-log"
 
 
@@ -44,7 +39,14 @@ class Termination:
 
 
 def main() -> int:
+    # First of all: until then a container's first process does not notice the signal, which the
+    # kubelet sends only once. What is imported below takes longer than some programs.
     ending = Termination()
+    from ..client.connection import Connection
+    from ..client.environment import Credentials, api_url, context_root, parse_instance
+    from .collecting import Collector
+    from .sending import Upload
+
     run = parse_instance()
     upload = Upload(Connection(api_url(), Credentials()), run)
     folder = os.path.join(context_root(), "artifacts", run.uuid)

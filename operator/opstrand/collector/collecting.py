@@ -9,11 +9,13 @@ import time
 from typing import Callable, NamedTuple, Protocol
 
 from .scan import Found, Problem, is_settled, names, scan
-from .sending import Away, Changed, Over, Refused, Upload
+from .sending import ENDED, Away, Changed, Over, Refused, Upload
 
 #: Seconds for one request, and the pause between two tries at the end.
 _PATIENCE = 10.0
 _PAUSE = 1.0
+#: Seconds after the start: what ended before a signal could be noticed is known to the API by then.
+_NOTICED = 30.0
 #: Bytes of a small file, how many of them are worth an archive, and how many one has: 8 MB at most.
 _SMALL = 16 * 1024
 _MANY = 10
@@ -55,6 +57,7 @@ class Collector:
         self._sent: dict[str, Sent] = {}
         self._noted: set[str] = set()
         self._deadline: float | None = None
+        self._began, self._is_noticed = time.monotonic(), False
 
     def run(self, interval: float, seconds: float) -> list[str]:
         """Collect until the end; return what was not collected, a line each.
@@ -63,7 +66,9 @@ class Collector:
         """
         while not self._ending.wait(interval):
             self._pass(interval)
-        self._deadline = (self._ending.at or time.monotonic()) + seconds
+            if self._was_missed():
+                break
+        self._deadline = (self._ending.at or self._began) + seconds
         while True:
             result = self._pass(0)
             if not result.waiting or result.is_over or self._left() <= _PAUSE:
@@ -82,6 +87,15 @@ class Collector:
             # The run itself notes what was too large.
             self._note(f"the last values of metrics: {error}")
         return []
+
+    def _was_missed(self) -> bool:
+        """Return whether the run's programs ended before this process could notice the signal."""
+        if self._is_noticed:
+            return False
+        asked = time.monotonic()
+        status = self._upload.read_status(_PATIENCE)
+        self._is_noticed = bool(status) and asked - self._began > _NOTICED
+        return status in ENDED
 
     def _left(self) -> float:
         """Return the seconds that a request may take now."""

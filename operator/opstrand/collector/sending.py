@@ -24,6 +24,8 @@ _BLOCK = 1024 * 1024
 _OVER = (403, 404)
 #: The answer where the content is not the announced one.
 _CHANGED = 409
+#: Statuses of a run whose programs have ended.
+ENDED = ("processing", "succeeded", "failed", "stopped")
 
 
 class Away(Exception):
@@ -47,7 +49,15 @@ class Upload:
 
     def __init__(self, connection: Connection, run: Instance) -> None:
         self._connection, self._run = connection, run
+        self._run_path = f"/api/v1/{run.owner}/{run.project}/runs/{run.uuid}"
         self._path = f"/streams/v1/{run.project}/{run.owner}/{run.project}/runs/{run.uuid}/artifact"
+
+    def read_status(self, patience: float) -> str:
+        """Return the status of the run; empty if the API does not say."""
+        try:
+            return str(self._connection.request("GET", self._run_path, patience=patience)["status"])
+        except (ApiError, Unreachable):
+            return ""
 
     def send(self, file: Found, patience: float, known: str | None = None) -> str:
         """Send the file as it is now; return its SHA-256. With that of `known`, nothing is sent.

@@ -29,7 +29,8 @@ from opstrand.types import Body, Manifest
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two batches: changes that follow each other are written once.
+#: Seconds between two batches: changes that follow each other are written once. The first of them
+#: is written at once, since the process may be killed.
 _WINDOW = 0.5
 _BATCH = 200
 #: Seconds between two tries while the store does not work.
@@ -139,17 +140,25 @@ class Archiver:
 
     async def run(self) -> None:
         """Write what changes, for ever."""
+        loop = asyncio.get_running_loop()
+        written = loop.time() - _WINDOW
         while True:
             await self._work.wait()
+            await asyncio.sleep(written + _WINDOW - loop.time())
             self._work.clear()
-            await asyncio.sleep(_WINDOW)
             try:
                 while self._begun or self._finished or self._deleted:
                     await self._write_batch()
+                written = loop.time()
             except PlatformError as error:
                 logger.warning("%s; runs are stored later", error.message)
                 self._work.set()
                 await asyncio.sleep(error.retry_after or _PAUSE)
+            except Exception:
+                # Nothing is stored any more without this task.
+                logger.exception("a bug: runs are stored later")
+                self._work.set()
+                await asyncio.sleep(_PAUSE)
 
     async def _write_batch(self) -> None:
         deleted = dict(list(self._deleted.items())[:_BATCH])

@@ -25,7 +25,13 @@ _ANSWER = 60.0
 #: Names the lock under which one replica updates the schema; any number that no other program uses.
 _LOCK = 0x6F70737472
 _TEXT = 'TEXT COLLATE "C"'
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 
 
 class PostgresDatabase:
@@ -43,7 +49,7 @@ class PostgresDatabase:
             pool = await self._open()
             return [tuple(one) for one in await pool.fetch(_number(sql), *values)]
         except _FAILURES as error:
-            raise self._failure(error) from None
+            raise await self._fail(error) from None
 
     async def write(self, statements: Sequence[Statement]) -> None:
         if not statements:
@@ -54,7 +60,7 @@ class PostgresDatabase:
                 for sql, values in statements:
                     await connection.execute(_number(sql), *values)
         except _FAILURES as error:
-            raise self._failure(error) from None
+            raise await self._fail(error) from None
 
     async def close(self) -> None:
         if self._pool is not None:
@@ -98,7 +104,11 @@ class PostgresDatabase:
                     "INSERT INTO schema_version (version) VALUES ($1)", step.number
                 )
 
-    def _failure(self, error: BaseException) -> PlatformError:
+    async def _fail(self, error: BaseException) -> PlatformError:
+        if isinstance(error, asyncpg.InternalClientError) and self._pool is not None:
+            # A connection that the server left in the middle of an answer: asyncpg would use it
+            # again.
+            await self._pool.expire_connections()
         text = str(error) or type(error).__name__
         return PlatformError(f"the store {self._where} does not work: {text}", retry_after=5)
 

@@ -127,6 +127,28 @@ FILES = {
 }
 
 
+def test_a_program_that_ended_before_the_signal_could_be_noticed_has_its_files_sent(
+    api: LoopbackApi, folder: Path, collect: Collect
+) -> None:
+    write(folder, FILES)
+    collecting = collect(interval=1)
+    api.do(api.runs.put(operation(phase="Processing")))
+    code, printed = collecting.finish()
+    assert (code, stored(api)) == (0, FILES), printed
+
+
+def test_the_signal_is_handled_before_anything_slow_is_imported() -> None:
+    """The first process of a container does not notice a signal that it does not handle."""
+    main = ast.parse((Path(collector.__file__).parent / "__main__.py").read_text())
+    imported = {
+        one.module if isinstance(one, ast.ImportFrom) else alias.name
+        for one in main.body
+        if isinstance(one, (ast.Import, ast.ImportFrom))
+        for alias in one.names
+    }
+    assert imported == {"__future__", "contextlib", "os", "select", "signal", "sys", "time"}
+
+
 def test_every_file_arrives_at_the_end(api: LoopbackApi, folder: Path, collect: Collect) -> None:
     collecting = collect()
     write(folder, FILES)

@@ -24,6 +24,7 @@ from opstrand.core.diagnosis.pod_status import (
     state_of,
 )
 from opstrand.core.diagnosis.terminated import describe_end
+from opstrand.core.names import COLLECTOR
 from opstrand.types import Container, Event, Pod, PodCondition
 
 #: Waiting reason of a container -> the run's reason, and whether it can never recover by itself.
@@ -120,11 +121,18 @@ def _describe_gates(pod: Pod, scheduled: PodCondition) -> str:
 
 
 def _requests(pod: Pod, resource: str) -> str:
-    """Return the requests of main and its sidecars; those of the init steps if these have none."""
+    """Return the requests of main and its sidecars; those of the init steps if these have none.
+
+    Ours is left out, since it asks for little, and nobody wrote it.
+    """
     inits = spec_of(pod).get("initContainers") or ()
     beside = [
         *(spec_of(pod).get("containers") or ()),
-        *(one for one in inits if one.get("restartPolicy") == "Always"),
+        *(
+            one
+            for one in inits
+            if one.get("restartPolicy") == "Always" and one.get("name") != COLLECTOR
+        ),
     ]
     return _amounts(beside, resource) or _amounts(inits, resource)
 

@@ -23,6 +23,7 @@ from opstrand.core.diagnosis.pod_status import (
     memory_limit_of,
     node_of,
     spec_of,
+    state_of,
     status_of,
     was_beyond_deadline,
 )
@@ -150,9 +151,7 @@ def find_deadline(pod: Pod) -> Observation | None:
         return None
     seconds = spec_of(pod).get("activeDeadlineSeconds")
     within = f" within {seconds} s" if seconds else " in time"
-    step = next(
-        (one for one in init_steps_of(pod) if (end_of(one) or {}).get("exitCode") != 0), None
-    )
+    step = _find_late_step(pod)
     if step is None:
         return _failed(pod, "DeadlineExceeded", f"it did not end{within}", Fault.USER)
     lines = last_output(pod, end_of(step) or {}).splitlines()
@@ -163,6 +162,19 @@ def find_deadline(pod: Pod) -> Observation | None:
         f"init step {step.get('name')!r} did not end{within}{suffix}",
         Fault.USER,
     )
+
+
+def _find_late_step(pod: Pod) -> ContainerStatus | None:
+    """Find the init step that ran at the deadline.
+
+    One that ignored its end may have succeeded after it; then main never started.
+    """
+    steps = init_steps_of(pod)
+    begun = [one for one in steps if "waiting" not in state_of(one)]
+    failed = [one for one in begun if (end_of(one) or {}).get("exitCode") != 0]
+    if failed or "waiting" not in state_of(main_of(pod)):
+        return failed[0] if failed else None
+    return begun[-1] if begun else None
 
 
 def find_deletion(pod: Pod) -> Observation | None:

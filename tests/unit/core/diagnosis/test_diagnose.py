@@ -388,6 +388,27 @@ def test_an_end_in_an_init_step_names_the_step() -> None:
     )
 
 
+@pytest.mark.parametrize("code", [0, 137])
+def test_the_init_step_that_ran_at_the_deadline_is_named_however_it_ended(code: int) -> None:
+    waiting = {"waiting": {"reason": "PodInitializing"}}
+    states = {
+        "quick": {"terminated": {"exitCode": 0}},
+        "slow": {"terminated": {"exitCode": code}},
+        "later": waiting,
+    }
+    late = {
+        "phase": "Failed",
+        "reason": "DeadlineExceeded",
+        "initContainerStatuses": [{"name": name, "state": state} for name, state in states.items()],
+        "containerStatuses": [{"name": "main", "state": waiting}],
+    }
+    spec: dict[str, Any] = {
+        "activeDeadlineSeconds": 9,
+        "initContainers": [{"name": name} for name in states],
+    }
+    assert observe_pod(pod(late, **spec)).message == "init step 'slow' did not end within 9 s"
+
+
 def test_a_container_that_never_started_began_with_its_pod() -> None:
     never = ended(128, reason="StartError", message="no such file") | {
         "phase": "Failed",
