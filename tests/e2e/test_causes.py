@@ -205,7 +205,7 @@ CAUSES = {
     "init-timeout": Cause(
         "DeadlineExceeded",
         "init step 'wait' did not end within 25 s",
-        init(step("wait", "sleep", "60")),
+        init(step("wait", "sleep", "30")),
         fields={"termination": {"timeout": 25}},
     ),
     "folder-in-the-way": Cause(
