@@ -9,6 +9,7 @@ import os
 import sqlite3
 import subprocess
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,8 +110,20 @@ class Place:
         await asyncio.to_thread(self.start)
 
     def start(self) -> None:
+        """Start the process, and wait until a Service would send it requests."""
         self.process.start()
         self.process.wait_until_started(60)
+        deadline = time.monotonic() + PATIENCE
+        while not self._is_ready():
+            assert time.monotonic() < deadline, self.process.read_log()[-3000:]
+            time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=10) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
 
     def stop(self) -> None:
         self.process.stop(20)
