@@ -123,7 +123,7 @@ def _describe_gates(pod: Pod, scheduled: PodCondition) -> str:
 def _requests(pod: Pod, resource: str) -> str:
     """Return the requests of main and its sidecars; those of the init steps if these have none.
 
-    Ours is left out, since it asks for little, and nobody wrote it.
+    The collector is left out: it asks for little, and is not in the component.
     """
     inits = spec_of(pod).get("initContainers") or ()
     beside = [
