@@ -217,28 +217,19 @@ API_USER = "opstrand-api"
 
 @pytest.fixture(scope="session")
 def api_kubeconfig(control_plane: ControlPlane) -> str:
-    run_kubectl(control_plane.kubeconfig, "create", "namespace", "opstrand", check=False)
-    run_kubectl(
-        control_plane.kubeconfig,
-        "apply",
-        "--server-side",
-        "-n",
-        "opstrand",
-        "-f",
-        str(CHECKOUT / "manifests/base/rbac-api.yaml"),
-    )
+    return make_api_user(control_plane)
+
+
+def make_api_user(plane: ControlPlane) -> str:
+    """Give the API's user the rights of our manifests; return its kubeconfig."""
+    run_kubectl(plane.kubeconfig, "create", "namespace", "opstrand", check=False)
+    manifest = str(CHECKOUT / "manifests/base/rbac-api.yaml")
+    run_kubectl(plane.kubeconfig, "apply", "--server-side", "-n", "opstrand", "-f", manifest)
     for role in ("opstrand-api", "system:service-account-issuer-discovery"):
         name = f"api-of-the-tests-{role.rpartition(':')[2]}"
-        run_kubectl(
-            control_plane.kubeconfig,
-            "create",
-            "clusterrolebinding",
-            name,
-            f"--clusterrole={role}",
-            f"--user={API_USER}",
-            check=False,
-        )
-    return str(control_plane.user(API_USER))
+        rights = (f"--clusterrole={role}", f"--user={API_USER}")
+        run_kubectl(plane.kubeconfig, "create", "clusterrolebinding", name, *rights, check=False)
+    return str(plane.user(API_USER))
 
 
 AUDIENCE = "opstrand"

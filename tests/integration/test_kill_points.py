@@ -32,11 +32,10 @@ from opstrand.kube.resources import COMPONENTS, CONFIG_MAPS, OPERATIONS, PODS, R
 from opstrand.types import Manifest
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import (
-    CHECKOUT,
     OPERATOR_USER,
     in_phase,
+    make_api_user,
     make_namespace,
-    run_kubectl,
     wait_for,
 )
 from tests.support.audit import read_audit
@@ -563,7 +562,6 @@ async def test_the_operator_dies_at_every_point_and_nothing_is_lost_or_doubled(
 
 # --- the API --------------------------------------------------------------------------------------
 
-API_USER = "opstrand-api"
 KEYS = 4
 
 
@@ -582,27 +580,7 @@ class BearerToken:
 
 @pytest.fixture(scope="module")
 def api_kubeconfig(quiet_plane: ControlPlane) -> str:
-    run_kubectl(quiet_plane.kubeconfig, "create", "namespace", "opstrand", check=False)
-    run_kubectl(
-        quiet_plane.kubeconfig,
-        "apply",
-        "--server-side",
-        "-n",
-        "opstrand",
-        "-f",
-        str(CHECKOUT / "manifests/base/rbac-api.yaml"),
-    )
-    for role in ("opstrand-api", "system:service-account-issuer-discovery"):
-        binding = f"api-of-the-tests-{role.rpartition(':')[2]}"
-        run_kubectl(
-            quiet_plane.kubeconfig,
-            "create",
-            "clusterrolebinding",
-            binding,
-            f"--clusterrole={role}",
-            f"--user={API_USER}",
-        )
-    return str(quiet_plane.user(API_USER))
+    return make_api_user(quiet_plane)
 
 
 class Report:
