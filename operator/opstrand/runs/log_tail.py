@@ -81,8 +81,8 @@ class Chunk:
         read = 0 if line.is_whole else len(line.text)
         self.cursor = Cursor(attempt, line.at, self.cursor.nth + 1 if same else 1, read)
 
-    def add_rest(self, line: LogLine) -> None:
-        """Add what was missing of the line at the cursor, if it is there now."""
+    def add_rest(self, line: LogLine) -> bool:
+        """Add what was missing of the line at the cursor; return whether anything is there now."""
         missing = line.text[self.cursor.read :]
         if missing:
             self.lines.append(replace(line, text=missing))
@@ -90,6 +90,7 @@ class Chunk:
             self.is_full = self.size > self.most
         read = 0 if line.is_whole else len(line.text)
         self.cursor = replace(self.cursor, read=read)
+        return bool(missing)
 
 
 async def read_chunk(runs: Runs, body: Body, cursor: Cursor, patience: Patience) -> Chunk:
@@ -147,10 +148,10 @@ async def _follow_attempt(
                 continue
             if line.at == start.at and skip > 0:
                 skip -= 1
-                if skip == 0 and start.read:
-                    chunk.add_rest(line)
-                continue
-            chunk.add(line, attempt)
+                if skip or not start.read or not chunk.add_rest(line):
+                    continue
+            else:
+                chunk.add(line, attempt)
             arrived.set()
             if chunk.is_full:
                 return
