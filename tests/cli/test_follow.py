@@ -79,6 +79,20 @@ def test_the_kubelet_s_own_word_is_reported_once() -> None:
     assert (cursor.accept(word), cursor.accept(word)) == (word, None)
 
 
+def test_a_container_that_was_removed_after_its_log_was_read_is_no_news() -> None:
+    word = b"unable to retrieve container logs for containerd://abc"
+    cursor = LogCursor()
+    cursor.begin()
+    cursor.finish()
+    assert cursor.accept(word) == word, "nothing was read"
+    cursor = LogCursor()
+    cursor.begin()
+    assert cursor.accept(b"2026-01-01T00:00:01Z goodbye\n") == b"goodbye\n"
+    cursor.finish()
+    cursor.begin()
+    assert cursor.accept(word) is None
+
+
 class RetryingCluster:
     """Plays one run over two attempts: what the API server returns at each step, and which Pods
     have a log then.

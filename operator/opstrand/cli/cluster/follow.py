@@ -173,11 +173,16 @@ class LogCursor:
     #: Bytes of the last line, if its end has not arrived: a followed log can end in the middle.
     _unfinished: int = 0
     _strange: bytes = b""
+    _is_read: bool = False
 
     def begin(self) -> str | None:
         """Start a reading and return its `sinceTime`."""
         self._passed = 0
         return f"{self.at[:19]}Z" if self.at else None
+
+    def finish(self) -> None:
+        """End a reading that came to the end of the log."""
+        self._is_read = bool(self.at)
 
     def accept(self, raw: bytes) -> bytes | None:
         """Return the line without its time, or None if it was reported before."""
@@ -199,13 +204,18 @@ class LogCursor:
 
     def _report(self, text: bytes, before: int) -> bytes:
         """Return the line without the bytes that were reported before."""
+        self._is_read = False
         self._unfinished = 0 if text.endswith(b"\n") else len(text)
         return text[before:]
 
     def _accept_untimed(self, raw: bytes) -> bytes | None:
-        """Return the kubelet's own message, that it cannot read the log, only once."""
+        """Return the kubelet's own message, that it cannot read the log, only once.
+
+        And not at all once the log was read to its end: then nothing is missing from it, and the
+        kubelet has removed the container.
+        """
         known, self._strange = self._strange, raw
-        return None if raw == known else raw
+        return None if raw == known or self._is_read else raw
 
 
 def split_line(raw: bytes) -> tuple[str, bytes]:
@@ -334,6 +344,7 @@ async def follow_log(
                     text = cursor.accept(raw)
                     if text is not None:
                         on_line(text)
+            cursor.finish()
         except NotFound:
             return
         except Unreachable as error:
