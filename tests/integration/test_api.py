@@ -68,6 +68,7 @@ async def api_kube(api_kubeconfig: str) -> AsyncIterator[KubeApi]:
 async def api(api_kube: KubeApi) -> AsyncIterator[Client]:
     runs = ClusterRuns(api_kube, impersonation=Impersonation(api_kube))
     watching = asyncio.create_task(runs.keep_watching())
+    await runs.wait_until_ready()
     async with TestClient(
         TestServer(create_app(runs, ClusterAuth(api_kube, audience=AUDIENCE)))
     ) as client:

@@ -26,7 +26,6 @@ from opstrand.runs.index import Index, Observer
 from opstrand.runs.pod_logs import follow_pod
 from opstrand.runs.protocols import (
     Control,
-    Found,
     Identity,
     Listed,
     LogLine,
@@ -34,14 +33,14 @@ from opstrand.runs.protocols import (
     ProjectNotFound,
     Refused,
     RunNotFound,
-    Search,
 )
-from opstrand.runs.searching import newest_named, pick, search_listed
+from opstrand.runs.searching import ListedRuns
 from opstrand.runs.status_edits import Edit, patch_ops
 from opstrand.types import Body, JsonPatch
 
 #: How often a write is tried while other clients write the same run.
 _TRIES = 14
+_NOT_SYNCED = "the API has just started and has not read all runs of the cluster yet"
 #: Seconds: the minimum between two lists of one project, and how long the project names are cached.
 _LIST_INTERVAL = 1.0
 
@@ -59,7 +58,7 @@ class Cluster(WatchedKube, Protocol):
     ) -> Cluster: ...
 
 
-class ClusterRuns:
+class ClusterRuns(ListedRuns):
     """`Runs` over a cluster. `keep_watching()` must run beside it.
 
     `logs` is the same cluster over separate connections for followed logs. With `impersonation`,
@@ -125,6 +124,8 @@ class ClusterRuns:
             await list_into(self._cluster, Scope(OPERATIONS, project), self._index)
 
     async def list(self, project: str) -> Sequence[Listed]:
+        if not self._informer.is_synced:
+            raise PlatformError(_NOT_SYNCED, retry_after=1)
         if project not in await self.projects() and project not in await self._list_projects():
             raise ProjectNotFound(project)
         return self._index.list(project)
@@ -134,18 +135,6 @@ class ClusterRuns:
 
     def version_below(self, project: str, uid: str) -> int:
         return self._index.version_below(project, uid)
-
-    async def search(self, project: str, search: Search) -> Found:
-        return search_listed(await self.list(project), search)
-
-    async def named(self, project: str, name: str) -> Body:
-        found = newest_named(await self.list(project), name)
-        if found is None:
-            raise RunNotFound(name)
-        return found.whole
-
-    async def find(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
-        return pick(await self.list(project), uuids)
 
     async def projects(self) -> Sequence[str]:
         loop = asyncio.get_running_loop()

@@ -18,20 +18,18 @@ from opstrand.core import names
 from opstrand.runs.bodies import is_final, run_uuid
 from opstrand.runs.protocols import (
     Control,
-    Found,
     Identity,
     Listed,
     LogLine,
     ProjectNotFound,
     RunNotFound,
-    Search,
 )
-from opstrand.runs.searching import newest_named, pick, search_listed
+from opstrand.runs.searching import ListedRuns
 from opstrand.runs.status_edits import Edit, patch_ops
 from opstrand.types import Body, Key
 
 
-class MemoryRuns:
+class MemoryRuns(ListedRuns):
     """`Runs` over a dict of Operation bodies by (namespace, name), and lists of log lines by (uuid,
     attempt).
 
@@ -62,18 +60,6 @@ class MemoryRuns:
         return [
             Listed(body) for (namespace, _), body in self.bodies.items() if namespace == project
         ]
-
-    async def search(self, project: str, search: Search) -> Found:
-        return search_listed(await self.list(project), search)
-
-    async def named(self, project: str, name: str) -> Body:
-        found = newest_named(await self.list(project), name)
-        if found is None:
-            raise RunNotFound(name)
-        return found.whole
-
-    async def find(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
-        return pick(await self.list(project), uuids)
 
     def made_by(self, project: str, uid: str) -> Sequence[Listed]:
         return [

@@ -5,16 +5,36 @@ Owns the page that a query selects. Must not know where runs are stored.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from opstrand.core.resolving.query import find
 from opstrand.runs.bodies import run_uuid
-from opstrand.runs.protocols import Fields, Found, Listed, Search
+from opstrand.runs.protocols import Fields, Found, Listed, RunNotFound, Search
 from opstrand.types import Body
 
 
-def search_listed(listed: Iterable[Listed], search: Search) -> Found:
+class ListedRuns(ABC):
+    """The part of `Runs` that follows from a list of all runs of a project."""
+
+    @abstractmethod
+    async def list(self, project: str) -> Sequence[Listed]: ...
+
+    async def search(self, project: str, search: Search) -> Found:
+        return _search_listed(await self.list(project), search)
+
+    async def named(self, project: str, name: str) -> Body:
+        found = newest_named(await self.list(project), name)
+        if found is None:
+            raise RunNotFound(name)
+        return found.whole
+
+    async def find(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
+        return _pick(await self.list(project), uuids)
+
+
+def _search_listed(listed: Iterable[Listed], search: Search) -> Found:
     """The page of these runs. Raises SpecError."""
     found = select(listed, search)
     return Found(len(found), found[search.offset : search.offset + search.limit])
@@ -44,7 +64,7 @@ def _created_at(one: Listed) -> str:
     return str(one.head["metadata"].get("creationTimestamp") or "")
 
 
-def pick(listed: Iterable[Listed], uuids: Sequence[str]) -> list[Body]:
+def _pick(listed: Iterable[Listed], uuids: Sequence[str]) -> list[Body]:
     """The whole bodies of these runs."""
     wanted = set(uuids)
     return [one.whole for one in listed if run_uuid(one.head) in wanted]
