@@ -77,7 +77,7 @@ def test_module_functions_say_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLYAXON_NO_OP", "true")
     module: Any = tracking
     monkeypatch.setattr(module, "TRACKING_RUN", None)
-    with pytest.raises(NotSupported, match="log_image"):
-        module.log_image("x.png")
+    with pytest.raises(NotSupported, match="get_connections_catalog"):
+        module.get_connections_catalog()
     with pytest.raises(AttributeError):
         _ = module.log_imagine

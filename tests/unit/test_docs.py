@@ -125,7 +125,8 @@ def test_every_decision_is_listed_and_has_all_its_parts() -> None:
     listed = _LINK.findall((folder / "README.md").read_text())
     files = sorted(path.name for path in folder.glob("0*.md"))
     assert sorted(listed) == files
-    assert [name[:4] for name in files] == [f"{number:04}" for number in range(1, len(files) + 1)]
+    # A number is given when work on its decision starts, so one may be missing for a while.
+    assert len({name[:4] for name in files}) == len(files)
     for name in files:
         text = (folder / name).read_text()
         assert re.search(r"^20\d\d-\d\d · (accepted|replaced by .*)$", text, re.MULTILINE), name

@@ -38,8 +38,11 @@ class Report:
         return bool(self._fields or self._texts or self._artifacts)
 
     def values(self, field: str, values: Mapping[str, Any], *, reset: bool = False) -> Report:
-        before = {} if reset else self._fields.get(field, {})
-        self._fields[field] = {**before, **values}  # type: ignore[dict-item]
+        before = self._fields.get(field)
+        if reset or not isinstance(before, dict):
+            self._fields[field] = dict(values)
+        else:
+            before.update(values)
         if reset:
             self._resets.add(field)
         return self

@@ -10,11 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .batch import Report
+from .guard import guard_reports, note
 from .values import to_json, to_name
 
 Json = dict[str, Any]
+#: Hex digits of a hash, and bytes that are read at a time.
+_HASH = 12
+_BLOCK = 1024 * 1024
 
 
+@guard_reports
 class Lineage:
     """The part of `RunClient` that is about the lineage table."""
 
@@ -24,6 +29,8 @@ class Lineage:
         # What `RunClient` gives these methods.
         def _log(self, report: Report, async_req: bool) -> None: ...
         def _read(self, path: str, query: Json | None = None, method: str = "GET") -> Json: ...
+        def _events_folder(self) -> str: ...
+        def log_meta(self, **meta: Any) -> None: ...
 
     @property
     def artifacts_lineage(self) -> Json:
@@ -40,9 +47,14 @@ class Lineage:
         summary: Json | None = None,
         is_input: bool = False,
         rel_path: str | None = None,
+        skip_hash_calculation: bool = False,
         **ignored: Any,
     ) -> None:
         """Put a file or folder into the lineage table. The file stays where it is."""
+        path = os.fspath(path)
+        is_hashed = not skip_hash_calculation and not is_above(path, self._events_folder())
+        if not hash and is_hashed:
+            hash = _hash_text(content) if content is not None else _hash_files(path)
         facts: Json = {"path": path, **({"hash": hash} if hash else {}), **(summary or {})}
         base = os.path.basename(path.rstrip("/")).partition(".")[0]
         item = {"name": to_name(name or base or path), "kind": str(getattr(kind, "value", kind))}
@@ -62,15 +74,16 @@ class Lineage:
         self.log_artifact_ref(path, "dir", name, **facts)
 
     def log_model_ref(
-        self, path: str, name: str | None = None, framework: str | None = None, **facts: Any
+        self,
+        path: str,
+        name: str | None = None,
+        framework: str | None = None,
+        summary: Json | None = None,
+        **facts: Any,
     ) -> None:
-        self.log_artifact_ref(
-            path,
-            "model",
-            name,
-            summary={**facts.pop("summary", {}), "framework": framework},
-            **facts,
-        )
+        summary = {**(summary or {}), "framework": framework}
+        self.log_meta(has_model=True)
+        self.log_artifact_ref(path, "model", name, summary=summary, **facts)
 
     def log_data_ref(
         self,
@@ -81,6 +94,20 @@ class Lineage:
         **facts: Any,
     ) -> None:
         self.log_artifact_ref(path, "data", name, hash, is_input=is_input, **facts)
+
+    def log_tensorboard_ref(
+        self, path: str, name: str = "tensorboard", is_input: bool = False, **facts: Any
+    ) -> None:
+        self.log_artifact_ref(path, "tensorboard", name, is_input=is_input, **facts)
+
+    def log_code_ref(self, code_ref: Json | None = None, is_input: bool = True) -> None:
+        """Put a commit into the lineage table: `commit`, `branch`, `url`, ..."""
+        if not code_ref:
+            note("log_code_ref", "say the commit, or let an `init.git` step record it")
+            return
+        name = str(code_ref.get("commit") or code_ref.get("name") or "code")
+        item = {"name": name, "kind": "coderef", "summary": dict(code_ref), "is_input": is_input}
+        self.log_artifact_lineage(item)
 
     def log_artifact_lineage(self, body: Json | Sequence[Json], async_req: bool = True) -> None:
         report = Report()
@@ -100,3 +127,45 @@ class Lineage:
         """Return the path relative to the run's folder, or unchanged if it is not below it."""
         _, found, inside = path.partition(f"{self.run_uuid}/")
         return inside if self.run_uuid and found else path
+
+
+def is_above(path: str, folder: str) -> bool:
+    """Whether a folder is in the folder of this path, or is that."""
+    above, below = os.path.realpath(path), os.path.realpath(folder)
+    return os.path.commonpath((above, below)) == above
+
+
+def _hash_files(path: str) -> str:
+    """Return the hash of a file, or of all files of a folder; empty if they cannot be read."""
+    import hashlib
+
+    # As the published client names a version of a file; not for security.
+    found = hashlib.new("md5", usedforsecurity=False)
+    try:
+        if os.path.isfile(path):
+            _add_file(found, path)
+        elif os.path.isdir(path):
+            for folder, _, names in os.walk(path, topdown=True):
+                for name in names:
+                    _add_file(found, os.path.join(folder, name))
+        else:
+            return ""
+    except OSError:
+        return ""
+    return found.hexdigest()[:_HASH]
+
+
+def _add_file(found: Any, path: str) -> None:
+    with open(path, "rb") as file:
+        while True:
+            block = file.read(_BLOCK)
+            if not block:
+                return
+            found.update(block)
+
+
+def _hash_text(content: Any) -> str:
+    import hashlib
+
+    text = str(content).encode("utf-8", "backslashreplace")
+    return hashlib.new("md5", text, usedforsecurity=False).hexdigest()[:_HASH]

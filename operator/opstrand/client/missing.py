@@ -1,11 +1,12 @@
-"""The methods that only the published client has: each raises one sentence that says what to do.
+"""The methods that only the published client has: each raises one sentence that says what to do, or
+does nothing where nothing is to be done.
 
-Owns that list. Remove a name here when it becomes a method. A test compares both clients.
+Owns these lists. Remove a name here when it becomes a method. A test compares both clients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from .errors import NotSupported
@@ -15,9 +16,6 @@ Class = TypeVar("Class", bound=type)
 _FILES = (
     "read and write files below get_outputs_path() of `tracking`; another run gets them by `init` "
     "or `toInit`"
-)
-_EVENTS = (
-    "write it to a file below get_outputs_path() and report that by log_artifact_ref(path, kind)"
 )
 _SERIES = "get_metrics() of each run has its metrics as columns"
 _STORED = "create a run of a polyaxonfile by create(content=...): each is kept by its Operation"
@@ -46,14 +44,7 @@ OF_CLIENT: dict[str, str] = {
         ),
         _FILES,
     ),
-    **dict.fromkeys(
-        (
-            "get_multi_run_events",
-            "get_metrics_as_tidy_df",
-            "get_metrics_as_wide_df",
-        ),
-        _SERIES,
-    ),
+    **dict.fromkeys(("get_metrics_as_tidy_df", "get_metrics_as_wide_df"), _SERIES),
     **dict.fromkeys(
         ("get_metrics_as_bar_chart", "get_metrics_as_line_chart", "get_metrics_as_scatter_chart"),
         _SERIES,
@@ -66,67 +57,27 @@ OF_CLIENT: dict[str, str] = {
     ),
     **dict.fromkeys(("promote_to_artifact_version", "promote_to_model_version"), _MODELS),
     **dict.fromkeys(("inspect", "shell"), _CHECKOUT),
-    **dict.fromkeys(
-        ("sync_events_summaries", "sync_system_events_summaries"),
-        "metrics are reported by log_metric as they come",
-    ),
     "areset_client": "this client waits in the thread that calls it: use asyncio.to_thread",
     "get_runs_artifacts_lineage": "ask each run of list() by get_artifacts_lineage()",
-    "log_code_ref": (
-        "an `init.git` step records the commit by itself; else report it by log_outputs"
-    ),
-    "log_tensorboard_ref": "report the folder by log_dir_ref(path, name='tensorboard')",
-    "set_run_edges_lineage": "give a param a `ref`: the edge is recorded by itself",
     "transfer": "a run stays in its namespace: create it in the other project",
 }
-OF_TRACKING: dict[str, str] = {
-    **dict.fromkeys(
-        (
-            "log_altair_chart",
-            "log_audio",
-            "log_bokeh_chart",
-            "log_confusion_matrix",
-            "log_curve",
-            "log_dataframe",
-        ),
-        _EVENTS,
-    ),
-    **dict.fromkeys(
-        (
-            "log_histogram",
-            "log_html",
-            "log_image",
-            "log_image_with_boxes",
-            "log_mpl_image",
-            "log_mpl_plotly_chart",
-        ),
-        _EVENTS,
-    ),
-    **dict.fromkeys(
-        (
-            "log_np_histogram",
-            "log_plotly_chart",
-            "log_pr_curve",
-            "log_roc_auc_curve",
-            "log_text",
-            "log_video",
-        ),
-        _EVENTS,
-    ),
-    **dict.fromkeys(("log_sklearn_pr_curve", "log_sklearn_roc_auc_curve", "log_artifact"), _EVENTS),
-    **dict.fromkeys(
-        ("get_artifacts_store_connection", "get_connections_catalog"),
-        "read the variable POLYAXON_CONNECTIONS_CATALOG",
-    ),
-    "log_trace": _EVENTS,
-    "sync_artifacts_and_summaries": "what is reported is sent as it comes",
-    "set_run_logs_logger": "what the program prints is its log",
-    "log_model": "write the model below get_outputs_path() and report it by log_model_ref(path)",
-    **dict.fromkeys(
-        ("set_run_event_logger", "set_run_process_sidecar", "set_run_resource_logger"),
-        "nothing need be set up here",
-    ),
-}
+OF_TRACKING: dict[str, str] = dict.fromkeys(
+    ("get_artifacts_store_connection", "get_connections_catalog"),
+    "read the variable POLYAXON_CONNECTIONS_CATALOG",
+)
+#: What the published client sets up or sends by these methods needs no call here: they do nothing.
+NEEDLESS_OF_CLIENT = (
+    "set_run_edges_lineage",
+    "sync_events_summaries",
+    "sync_system_events_summaries",
+)
+NEEDLESS_OF_TRACKING = (
+    "set_run_event_logger",
+    "set_run_logs_logger",
+    "set_run_process_sidecar",
+    "set_run_resource_logger",
+    "sync_artifacts_and_summaries",
+)
 
 
 def add_missing(names: dict[str, str]) -> Callable[[Class], Class]:
@@ -139,6 +90,26 @@ def add_missing(names: dict[str, str]) -> Callable[[Class], Class]:
         return cls
 
     return decorate
+
+
+def add_needless(names: Sequence[str]) -> Callable[[Class], Class]:
+    """Decorate a class: each of these names becomes a method that does nothing."""
+
+    def decorate(cls: Class) -> Class:
+        for name in names:
+            setattr(cls, name, _make_needless(name))
+        return cls
+
+    return decorate
+
+
+def _make_needless(name: str) -> Callable[..., None]:
+    def needless(*args: Any, **options: Any) -> None:
+        return None
+
+    needless.__name__ = name
+    needless.__doc__ = "Do nothing: events are sent, and edges recorded, without it."
+    return needless
 
 
 def _make_missing(name: str, instead: str) -> Callable[..., Any]:

@@ -1,8 +1,8 @@
 """`RunClient`: read one run and report on it, with the names and rules of the published client.
 
-Owns what the methods mean. `log_*` return at once and never raise because of the API
-(`async_req=False` waits, and raises a refusal). Methods that read wait for the API, and raise. JSON
-cannot hold NaN and infinities, so they are reported as text.
+Owns what the methods mean. `log_*` and `set_*` return at once and never raise (`async_req=False`
+waits, and raises a refusal of the API). Methods that read wait for the API, and raise. JSON cannot
+hold NaN and infinities, so they are reported as text.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from urllib.parse import quote
 
 from .batch import Report
 from .connection import Connection
-from .environment import Credentials, api_url, context_root, is_set, parse_instance
+from .environment import Credentials, api_url, is_set, parse_instance
 from .errors import ClientError, NotManaged, NotSupported, Unreachable
+from .guard import guard_reports
 from .lineage import Lineage
-from .missing import OF_CLIENT, add_missing
+from .metrics import Metrics
+from .missing import NEEDLESS_OF_CLIENT, OF_CLIENT, add_missing, add_needless
 from .orders import Orders
-from .series import Series
 from .spool import Spool
 from .values import to_json, to_name
 
 Json = dict[str, Any]
-#: Seconds until the last value of a metric is among the outputs. The end of a run sends it anyway.
-_METRICS_WITHIN = 10.0
 
 
 @add_missing(OF_CLIENT)
-class RunClient(Orders, Lineage):
+@add_needless(NEEDLESS_OF_CLIENT)
+@guard_reports
+class RunClient(Orders, Lineage, Metrics):
     """A run, by default the one that this process belongs to.
 
     `project` and `run_uuid` name another run of the same API.
@@ -49,9 +50,8 @@ class RunClient(Orders, Lineage):
     ) -> None:
         self._no_op = is_set("POLYAXON_NO_OP") if no_op is None else no_op
         self._is_offline = is_set("POLYAXON_IS_OFFLINE") if is_offline is None else is_offline
+        Metrics.__init__(self)
         self._data: Json = {}
-        self._metrics: Json = {}
-        self._series: tuple[str, Series] | None = None
         if self._no_op or (self._is_offline and not is_set("POLYAXON_IS_MANAGED")):
             self.owner, self.project, self.run_uuid = (
                 owner or "default",
@@ -182,50 +182,6 @@ class RunClient(Orders, Lineage):
         if not 0 <= value <= 1:
             raise ValueError(f"log_progress accepts a number from 0 to 1, found {value!r}")
         self.log_meta(progress=value)
-
-    def log_metric(
-        self, name: str, value: float, step: int | None = None, timestamp: datetime | None = None
-    ) -> None:
-        """Append a point to a metric; its last value is among the outputs."""
-        self.log_metrics(step=step, timestamp=timestamp, **{name: value})
-
-    def log_metrics(
-        self, step: int | None = None, timestamp: datetime | None = None, **metrics: float
-    ) -> None:
-        if not self._is_idle:
-            values = {to_name(name): to_json(value) for name, value in metrics.items()}
-            self._open_series().append(values, step, timestamp)
-            self._spool.add(Report().values("outputs", values), within=_METRICS_WITHIN)
-
-    def _open_series(self) -> Series:
-        if self._series is None or self._series[0] != self.run_uuid:
-            folder = os.path.join(context_root(), "artifacts", self.run_uuid)
-            self._series = (self.run_uuid, Series(folder))
-        return self._series[1]
-
-    def get_events(
-        self, kind: str, names: Sequence[str] | str = (), orient: str | None = None, **ignored: Any
-    ) -> Json:
-        """Return the series of a kind (`metric`, `text`, ...); of no name, all of the kind.
-
-        `data` has a name and columns for each; with `orient="csv"`, the text of its file.
-        """
-        path = (
-            f"/streams/v1/{self.namespace}/{self.owner}/{self.project}/runs/{self.run_uuid}"
-            f"/events/{quote(kind, safe='')}"
-        )
-        query = {
-            "names": names if isinstance(names, str) else ",".join(names),
-            "orient": orient or "dict",
-        }
-        answer: Json = (
-            {"data": []} if self._is_idle else self._connection.request("GET", path, query=query)
-        )
-        return answer
-
-    def get_metrics(self, names: Sequence[str] | str = (), **ignored: Any) -> Json:
-        """Return the history of metrics by name, each with columns of equal length."""
-        return {one["name"]: one for one in self.get_events("metric", names)["data"]}
 
     def set_description(self, description: str, async_req: bool = True) -> None:
         self._log(Report().text("description", description), async_req)

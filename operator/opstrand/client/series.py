@@ -1,56 +1,104 @@
-"""The history of metrics: one file for each metric in the run's folder, in the published format.
+"""The files of metrics and other events: one for each name of a kind, in the published format.
 
-Owns that a call costs microseconds and never raises: a folder that cannot be written is named once.
+A line is `step|timestamp|VALUE` below a header, or one JSON object for kinds with free text. Owns
+these files, and that a call costs microseconds: a line is one write at the end of an open file.
 Must not open a connection: what collects the run's files sends them.
 """
 
 from __future__ import annotations
 
+import json
+import operator
 import os
-import sys
 from datetime import datetime, timezone
 from typing import Any
 
-_HEADER = b"step|timestamp|metric"
+#: Kinds whose files have a JSON object in each line.
+JSON_LINES = frozenset({"html", "text", "chart", "span"})
 #: Files that are kept open.
 _MOST_OPEN = 64
+#: Bytes of a name: with a step and an extension it must stay a file's name.
+MOST_NAME = 200
 
 
 class Series:
-    """The metrics of the run whose folder this is. A folder that does not exist is not written."""
+    """The events of the run whose folder this is. A folder that does not exist is not written."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._files: dict[str, int] = {}
-        self._is_off = not os.path.isdir(folder)
+        self._files: dict[tuple[str, str], int] = {}
+        self.is_off = not os.path.isdir(folder)
 
-    def append(self, values: dict[str, Any], step: int | None, timestamp: datetime | None) -> None:
-        """Append a point to each metric, by its name as a file has it."""
-        if self._is_off:
+    def append(self, values: dict[str, Any], step: Any = None, timestamp: Any = None) -> None:
+        """Append a point to each metric, by its name as a file has it. Raises OSError."""
+        if self.is_off:
             return
-        at = timestamp or datetime.now(timezone.utc)
-        try:
-            for name, value in values.items():
-                line = f"\n{'' if step is None else step}|{at}|{value}"
-                os.write(self._files.get(name) or self._open(name), line.encode())
-        except (OSError, ValueError) as error:
-            self._is_off = True
-            print(f"opstrand: the history of metrics is not kept: {error}", file=sys.stderr)
+        start = f"\n{to_step(step)}|{to_timestamp(timestamp)}|"
+        for name, value in values.items():
+            self._write("metric", name, f"{start}{value}".encode())
 
-    def _open(self, name: str) -> int:
+    def add(self, kind: str, name: str, value: Any, step: Any, timestamp: Any) -> None:
+        """Append an event whose value JSON can hold. Raises OSError."""
+        if self.is_off:
+            return
+        at = to_timestamp(timestamp)
+        number = to_step(step)
+        if kind in JSON_LINES:
+            text = value if isinstance(value, str) else to_text(value)
+            event = {"timestamp": at, "step": int(number) if number else None, kind: text}
+            line = f"\n{json.dumps(event)}"
+        else:
+            line = f"\n{number}|{at}|{to_text(value)}"
+        self._write(kind, name, line.encode("utf-8", "backslashreplace"))
+
+    def _write(self, kind: str, name: str, line: bytes) -> None:
+        file = self._files.get((kind, name))
+        os.write(self._open(kind, name) if file is None else file, line)
+
+    def _open(self, kind: str, name: str) -> int:
         if len(self._files) >= _MOST_OPEN:
             self._close()
-        folder = os.path.join(self._folder, "events", "metric")
+        folder = os.path.join(self._folder, "events", kind)
         os.makedirs(folder, exist_ok=True)
         # Each line is one write at the end: other processes of the run may append to the file too.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         file = os.open(os.path.join(folder, f"{name}.plx"), flags, 0o666)
-        if not os.fstat(file).st_size:
-            os.write(file, _HEADER)
-        self._files[name] = file
+        if kind not in JSON_LINES and not os.fstat(file).st_size:
+            os.write(file, f"step|timestamp|{kind}".encode())
+        self._files[kind, name] = file
         return file
 
     def _close(self) -> None:
         for file in self._files.values():
             os.close(file)
         self._files.clear()
+
+
+def to_step(step: Any) -> str:
+    """Return a step as a line has it; empty for None. Raises ValueError and TypeError."""
+    if step is None:
+        return ""
+    if type(step) is int:
+        return str(step)
+    if hasattr(step, "__index__"):
+        return str(operator.index(step))
+    number = float(step)
+    if not number.is_integer():
+        raise ValueError(f"step: expected a whole number, found {step!r}")
+    return str(int(number))
+
+
+def to_timestamp(timestamp: Any) -> str:
+    """Return a time as a line has it: the given one (text and seconds are read too), else now."""
+    if timestamp is None:
+        return str(datetime.now(timezone.utc))
+    if isinstance(timestamp, str):
+        timestamp = datetime.fromisoformat(timestamp.strip().replace("Z", "+00:00"))
+    elif not isinstance(timestamp, datetime):
+        timestamp = datetime.fromtimestamp(float(timestamp), timezone.utc)
+    return str(timestamp)
+
+
+def to_text(value: Any) -> str:
+    """Return a value of plain types as compact JSON in one line."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -60,10 +60,11 @@ class Spool:
         with self._wake:
             self._pending.then(report)
             due = time.monotonic() + within
-            self._due = due if self._due is None else min(self._due, due)
             if self._thread is None:
                 self._thread = self._start()
-            self._wake.notify_all()
+            if self._due is None or due < self._due:
+                self._due = due
+                self._wake.notify_all()
         if self._ends:
             self._finish()
         elif self._thread is None:

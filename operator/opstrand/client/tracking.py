@@ -13,14 +13,20 @@ from typing import Any
 
 from .environment import context_root
 from .errors import ClientError
-from .missing import OF_TRACKING, add_missing
+from .guard import REPORTS, guard_reports, guarded, note
+from .media import Media
+from .missing import NEEDLESS_OF_TRACKING, OF_TRACKING, add_missing, add_needless
 from .run import RunClient
 
 TRACKING_RUN: Run | None = None
+#: Whether no run was found by a function that only reports.
+_has_no_run = False
 
 
 @add_missing(OF_TRACKING)
-class Run(RunClient):
+@add_needless(NEEDLESS_OF_TRACKING)
+@guard_reports
+class Run(RunClient, Media):
     """A run client that reads the run at once and knows the run's folder."""
 
     def __init__(
@@ -44,8 +50,14 @@ class Run(RunClient):
         """Return the run's own folder, or a path in it; `ensure_path` creates the folders."""
         path = os.path.join(self._artifacts_path, rel_path) if rel_path else self._artifacts_path
         if ensure_path:
-            os.makedirs(path if is_dir else os.path.dirname(path), exist_ok=True)
+            try:
+                os.makedirs(path if is_dir else os.path.dirname(path), exist_ok=True)
+            except OSError as error:
+                note("get_artifacts_path", error)
         return path
+
+    def _events_folder(self) -> str:
+        return self._artifacts_path
 
     def get_outputs_path(
         self,
@@ -116,11 +128,25 @@ def end() -> None:
         TRACKING_RUN.end()
 
 
+@guarded
+def _report(name: str, *args: Any, **options: Any) -> Any:
+    """Call a method that reports; without a run it does nothing but say so once."""
+    global _has_no_run  # noqa: PLW0603 - `init()` would wait for the API with each call
+    if TRACKING_RUN is None and _has_no_run:
+        return None
+    _has_no_run = TRACKING_RUN is None
+    run = get_or_create_run()
+    _has_no_run = False
+    return getattr(run, name)(*args, **options)
+
+
 def __getattr__(name: str) -> Any:
     """Offer each method of the current run as a function; the first use of one calls `init()`."""
     if not name.startswith("_") and callable(getattr(Run, name, None)):
 
         def call(*args: Any, **options: Any) -> Any:
+            if name.startswith(REPORTS):
+                return _report(name, *args, **options)
             return getattr(get_or_create_run(), name)(*args, **options)
 
         call.__name__, call.__doc__ = name, getattr(Run, name).__doc__
