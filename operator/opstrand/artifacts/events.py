@@ -9,19 +9,33 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from opstrand.artifacts.attempts import SUFFIX, read_earlier
+from opstrand.artifacts.lines import LONGEST, count_lines, pick_lines, read_lines, spread
 
 #: Kinds whose files have a JSON object in each line.
 _JSON_LINES = frozenset({"html", "text", "chart", "span"})
 _METRIC = "metric"
-SUFFIX = ".plx"
-#: The most events of one series that are read at a time: at 100 bytes each, 10 MB.
+#: The most events of one series that are read at a time: at 100 bytes each, 10 MB. And of all
+#: series of one answer, with the bytes of one series.
 MOST = 100_000
-_BLOCK = 1024 * 1024
+MOST_TOGETHER = 500_000
+_MOST_BYTES = 32 * 1024 * 1024
 
 Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class SeriesFile:
+    """Where a series is: the file of the last attempt, and one with what earlier ones wrote."""
+
+    place: Path
+    earlier: Path
 
 
 def event_path(kind: str, name: str) -> str:
@@ -34,22 +48,22 @@ def resource_path(name: str) -> str:
     return f"resources/{_METRIC}/{name}{SUFFIX}"
 
 
-def read_text(place: Path, most: int = MOST) -> str:
+def read_text(series: SeriesFile, kind: str, most: int = MOST) -> str:
     """Return the file's lines, with the header, at most so many events."""
-    return "\n".join(_read_lines(place, most))
+    lines = [line.decode("utf-8", "replace") for line in _read_lines(series, most)]
+    return "\n".join(["" if kind in _JSON_LINES else f"step|timestamp|{kind}", *lines])
 
 
-def read_columns(place: Path, kind: str, most: int = MOST) -> Columns:
+def read_columns(series: SeriesFile, kind: str, most: int = MOST) -> Columns:
     """Return the series as `step`, `timestamp` and the kind's own column, of equal length.
 
     A metric that is not a finite number is None, as is a line that cannot be read.
     """
+    lines = (line.decode("utf-8", "replace") for line in _read_lines(series, most))
     if kind in _JSON_LINES:
-        return _read_json(_read_lines(place, most), kind)
+        return _read_json(lines, kind)
     columns: Columns = {"step": [], "timestamp": [], kind: []}
-    for line in _read_lines(place, most):
-        if line.startswith("step|"):
-            continue
+    for line in lines:
         step, timestamp, value = (*line.split("|", 2), "", "")[:3]
         columns["step"].append(_as_number(step))
         columns["timestamp"].append(timestamp or None)
@@ -62,7 +76,7 @@ def _read_json(lines: Iterator[str], kind: str) -> Columns:
     for line in lines:
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         for key, column in columns.items():
             column.append(event.get(key) if isinstance(event, dict) else None)
@@ -81,22 +95,18 @@ def _as_number(text: str) -> int | float | None:
     return value if math.isfinite(value) else None
 
 
-def _read_lines(place: Path, most: int) -> Iterator[str]:
-    """Yield the lines that are not empty: the first, the last, and at equal distances between."""
-    stride = max(1, math.ceil(_count_lines(place) / max(1, most)))
-    last, index = "", -1
-    with place.open(encoding="utf-8", errors="replace", newline="\n") as file:
-        for index, line in enumerate(one for one in file if not one.isspace()):
-            last = line.rstrip("\n")
-            if index % stride == 0:
-                yield last
-    if index % stride:
-        yield last
-
-
-def _count_lines(place: Path) -> int:
-    count = 0
-    with place.open("rb") as file:
-        while block := file.read(_BLOCK):
-            count += block.count(b"\n")
-    return count
+def _read_lines(series: SeriesFile, most: int) -> list[bytes]:
+    """Return the events: the first, the last, and those between at equal distances."""
+    earlier = list(read_earlier(series.earlier, series.place))
+    # The first line is the header, or empty.
+    count = max(0, count_lines(series.place) - 1)
+    size, both = series.place.stat().st_size + sum(map(len, earlier)), len(earlier) + count
+    if size > _MOST_BYTES:
+        most = max(1, min(most, both * _MOST_BYTES // size))
+    if both > most:
+        wanted = spread(both, most)
+        earlier = [earlier[index] for index in wanted if index < len(earlier)]
+        own: Iterable[bytes] = pick_lines(series.place, len(wanted) - len(earlier))
+    else:
+        own = islice(read_lines(series.place), 1, None)
+    return [line for line in (*earlier, *own) if line.strip() and len(line) < LONGEST]

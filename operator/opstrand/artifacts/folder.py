@@ -1,7 +1,8 @@
 """The files of one run in a folder: which there are, how they are replaced and deleted.
 
 A file appears whole or not at all, and nothing here follows a link. Owns the layout
-(`artifacts/NAMESPACE-UID/RUN-UUID/PATH`, and `incoming/` beside it for what is being received).
+(`artifacts/NAMESPACE-UID/RUN-UUID/PATH`; beside it `incoming/` for what is being received, and
+`earlier/` for what earlier attempts wrote to a series).
 Must not know HTTP. All methods block.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from opstrand.artifacts.attempts import is_series, set_aside
 from opstrand.artifacts.names import BadPath, check_file, check_path
 
 
@@ -43,6 +45,7 @@ class RunFiles:
             raise BadPath(f"no folder is named by {project_uid!r} and {uuid!r}")
         self.folder = base / "artifacts" / project_uid / uuid
         self.incoming = base / "incoming" / project_uid / uuid
+        self.earlier = base / "earlier" / project_uid / uuid
 
     def exists(self) -> bool:
         return self.folder.is_dir()
@@ -103,6 +106,8 @@ class RunFiles:
         place = self.folder / check_file(path)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
+            if is_series(path):
+                set_aside(place, received, self.earlier / path)
             os.replace(received, place)
         except (NotADirectoryError, FileExistsError):
             raise BadPath(f"path: a folder above {path!r} is a file of the run") from None
@@ -114,10 +119,12 @@ class RunFiles:
         place = self._find(check_path(path))
         if stat.S_ISDIR(place.lstat().st_mode):
             shutil.rmtree(place)
+            shutil.rmtree(self.earlier / path, ignore_errors=True)
         else:
             place.unlink()
+            (self.earlier / path).unlink(missing_ok=True)
 
     def delete_all(self) -> None:
         """Delete every file of the run, and what is being received."""
-        for folder in (self.folder, self.incoming):
+        for folder in (self.folder, self.incoming, self.earlier):
             shutil.rmtree(folder, ignore_errors=True)

@@ -319,3 +319,17 @@ def test_the_last_values_of_metrics_become_outputs(
 )
 def test_the_collector_is_python_3_9(path: Path) -> None:
     ast.parse(path.read_text(), feature_version=(3, 9))
+
+
+@pytest.mark.alone
+def test_a_hundred_thousand_points_are_stored_in_time(
+    api: LoopbackApi, folder: Path, collect: Collect
+) -> None:
+    """Both the API and the collector count: 100,000 points within 5 s of one processor."""
+    points = [f"{step}|2026-01-01 00:00:00.{step:06}+00:00|{step / 7}" for step in range(5000)]
+    content = "\n".join(["step|timestamp|metric", *points]).encode()
+    write(folder, {f"events/metric/m{number}.plx": content for number in range(20)})
+    began = time.process_time() + sum(os.times()[2:4])
+    assert collect().end() == (0, "")
+    assert time.process_time() + sum(os.times()[2:4]) - began < 5
+    assert len(stored(api)) == 20

@@ -16,9 +16,11 @@ from aiohttp import web
 
 from opstrand.api.published.files import find_files
 from opstrand.api.published.request import STREAM, NotAcceptable, parse_number
+from opstrand.artifacts.attempts import SUFFIX
 from opstrand.artifacts.events import (
     MOST,
-    SUFFIX,
+    MOST_TOGETHER,
+    SeriesFile,
     event_path,
     read_columns,
     read_text,
@@ -84,13 +86,16 @@ def _read_series(
     files: RunFiles, kind: str, path_of: PathOf, names: Sequence[str], orient: str, most: int
 ) -> Series:
     found: Series = []
-    for name in names or _list_names(files, path_of):
+    wanted = names or _list_names(files, path_of)
+    most = max(1, min(most, MOST_TOGETHER // max(1, len(wanted))))
+    for name in wanted:
+        path = path_of(name)
         try:
-            place = files.find_file(path_of(name))
+            series = SeriesFile(files.find_file(path), files.earlier / path)
         except MissingFile:
             continue
-        data = read_text(place, most) if orient == "csv" else read_columns(place, kind, most)
-        found.append({"name": name, "kind": kind, "data": data})
+        read = read_text if orient == "csv" else read_columns
+        found.append({"name": name, "kind": kind, "data": read(series, kind, most)})
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from tests.support.running_run import RUN, UUID
 
 from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken
+from opstrand.artifacts import events
+from opstrand.artifacts.folder import RunFiles
 from opstrand.runs.memory import MemoryRuns
 
 Api = TestClient[Any, Any]
@@ -89,9 +93,66 @@ async def test_a_long_series_is_thinned_out(api: Api, tmp_path: Path) -> None:
     place.write_text("\n".join(["step|timestamp|metric", *lines]))
     (found,) = await read(api, STREAM + "/events/metric", names="long", sample="1000")
     steps = found["data"]["step"]
-    assert 990 <= len(steps) <= 1001
-    assert (steps[-1], steps == sorted(steps)) == (249_999, True)
+    assert 990 <= len(steps) <= 1000
+    assert (steps[0], steps[-1], steps == sorted(set(steps))) == (0, 249_999, True)
     assert found["data"]["metric"][-1] == 249_999.5
+    (found,) = await read(api, STREAM + "/events/metric", names="long", sample="9", orient="csv")
+    assert [line.partition("|")[0] for line in found["data"].splitlines()[::9]] == [
+        "step",
+        "249999",
+    ]
+
+
+async def test_a_later_attempt_replaces_from_its_first_step_on(api: Api, tmp_path: Path) -> None:
+    files = RunFiles(tmp_path, "uid-of-quick-start", UUID)
+    path, received = "events/metric/loss.plx", tmp_path / "received"
+    for attempt, steps in ((1, range(5)), (2, range(3, 6)), (2, range(3, 7)), (3, range(5, 6))):
+        lines = [f"{step}|2026-01-0{attempt}|{attempt}.0" for step in steps]
+        received.write_text("\n".join(["step|timestamp|metric", *lines]))
+        if attempt == 1:
+            files.delete(path)
+        files.keep(received, path)
+    (found,) = await read(api, STREAM + "/events/metric", names="loss")
+    assert found["data"]["step"] == [0, 1, 2, 3, 4, 5]
+    assert found["data"]["metric"] == [1, 1, 1, 2, 2, 3]
+    (found,) = await read(api, STREAM + "/events/metric", names="loss", orient="csv", sample="2")
+    assert found["data"].splitlines()[1:] == ["0|2026-01-01|1.0", "5|2026-01-03|3.0"]
+    files.delete(path)
+    assert await read(api, STREAM + "/events/metric", names="loss") == []
+
+
+async def test_an_answer_is_not_longer_than_memory_allows(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "artifacts" / "uid-of-quick-start" / UUID / "events/text"
+    lines = [
+        json.dumps({"timestamp": "t", "step": step, "text": "x" * 1000}) for step in range(200)
+    ]
+    (folder / "many.plx").write_text("\n".join(["", *lines]))
+    monkeypatch.setattr(events, "_MOST_BYTES", 20_000)
+    monkeypatch.setattr(events, "LONGEST", 5000)
+    (found,) = await read(api, STREAM + "/events/text", names="many")
+    assert 10 <= len(found["data"]["step"]) <= 20
+    assert found["data"]["step"][-1] == 199
+    (folder / "one.plx").write_text("\n".join(["", *lines[:2], "x" * 6000, *lines[2:4]]))
+    (found,) = await read(api, STREAM + "/events/text", names="one")
+    assert found["data"]["step"] == [0, 1, 2, 3]
+
+
+@pytest.mark.alone
+async def test_a_million_points_are_read_in_time(api: Api, tmp_path: Path) -> None:
+    place = tmp_path / "artifacts" / "uid-of-quick-start" / UUID / "events/metric/million.plx"
+    lines = (
+        f"{step}|2026-01-01 00:00:00.{step % 1000:06}+00:00|{step / 7}" for step in range(10**6)
+    )
+    place.write_text("\n".join(["step|timestamp|metric", *lines]))
+    taken = []
+    for _ in range(5):
+        began = time.monotonic()
+        (found,) = await read(api, STREAM + "/events/metric", names="million", sample="1000")
+        taken.append(time.monotonic() - began)
+    assert len(found["data"]["step"]) == 1000
+    assert min(taken) < 0.3
 
 
 @pytest.mark.parametrize(
@@ -99,6 +160,8 @@ async def test_a_long_series_is_thinned_out(api: Api, tmp_path: Path) -> None:
     [
         ("/events/metric", {"names": "../../x"}, "has the part '..'"),
         ("/events/..", {"names": "x"}, ""),
+        ("/events/metric", {"names": "x" * 300}, "has a name of 304 bytes, expected at most 255"),
+        ("/events/metric", {"names": "x" * 5000}, "bytes, expected at most 1024"),
         ("/events/metric", {"names": "loss", "orient": "xml"}, "expected dict or csv"),
         ("/events/metric", {"sample": "-1"}, "not a number from 0"),
     ],
