@@ -50,6 +50,9 @@ class Settings:
     #: needs to know that there is one: then it collects the files of Pods without artifacts store.
     #: Empty: the files of such a run are deleted with its Pod.
     data: str = ""
+    #: How many logs of running Pods the API follows at a time, to keep them below `data`; those
+    #: beyond it are read when their Pods have ended. 0: no log is kept.
+    log_streams: int = 200
     #: How often the files of a running Pod are looked at; what changed is sent to the API.
     collect_interval: int = 10
     #: How much longer than its programs a Pod may take to end, so that its last files can be sent.

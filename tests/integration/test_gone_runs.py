@@ -7,20 +7,31 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
 from opstrand.kube.client import KubeApi
-from opstrand.kube.resources import OPERATIONS
+from opstrand.kube.errors import NotFound
+from opstrand.kube.resources import OPERATIONS, PODS
 from opstrand.kube.session import open_session
 from tests.cluster.control_plane import ControlPlane, free_port
-from tests.integration.conftest import CHECKOUT, make_namespace, operation, run_kubectl
+from tests.integration.conftest import (
+    CHECKOUT,
+    make_namespace,
+    make_token,
+    operation,
+    run_kubectl,
+)
 from tests.support.aggregated_api import SECRET, USER, install, wait_until_available
 from tests.support.command_line import Ran, run_opstrand
 from tests.support.crds import wait_for_crds
 from tests.support.operator_process import OperatorProcess
+from tests.support.talking_kubelet import TalkingKubelet
 
 PROJECT = "team"
 #: Seconds until a deleted run is stored; the machine may be slow.
@@ -53,12 +64,12 @@ async def opstrand(plane: ControlPlane, *arguments: str, user: str = "anna") -> 
     return await asyncio.to_thread(run_opstrand, *arguments, "-n", PROJECT, env=env)
 
 
-async def make_run(kube: KubeApi, name: str) -> str:
-    """Make a run that has succeeded, and return its uuid."""
+async def make_run(kube: KubeApi, name: str, phase: str = "Succeeded") -> str:
+    """Make a run that has succeeded, or is in this phase, and return its uuid."""
     body = await kube.create(OPERATIONS, PROJECT, operation(name, {"name": "train"}))
     uuid = str(body["metadata"]["uid"]).replace("-", "")
     times = {"startedAt": "2026-01-02T03:04:05Z", "finishedAt": "2026-01-02T03:05:05Z"}
-    status = {"uuid": uuid, "kind": "job", "phase": "Succeeded", "reason": "Succeeded", **times}
+    status = {"uuid": uuid, "kind": "job", "phase": phase, "reason": phase, **times}
     status |= {"inputs": {"message": "hello"}, "outputs": {"loss": 0.25}, "attempt": 0}
     status["pod"] = {"name": f"{name}-0", "uid": "x"}
     ops = [{"op": "add", "path": "/status", "value": status}]
@@ -80,36 +91,56 @@ async def test_without_the_component_the_command_line_says_what_to_install(
     assert "kustomize edit add component aggregated" in listed.stderr
 
 
+@dataclass(frozen=True)
+class Api:
+    """The API of these tests. `data`: where it keeps files and logs."""
+
+    url: str
+    data: Path
+
+
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def gone(
+async def api(
     plane: ControlPlane, admin: KubeApi, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[str]:
-    """Yield the uuid of the run `old` whose Operation is gone, beside the run `new`."""
+) -> AsyncIterator[Api]:
     folder = tmp_path_factory.mktemp("api")
-    port = free_port("127.0.0.1")
+    port, tokens = free_port("127.0.0.1"), free_port("127.0.0.1")
     await install(admin, port)
     process = OperatorProcess(
         Path(plane.user(USER)),
         folder / "api.log",
         module="opstrand.api",
-        api_listen_port=free_port("127.0.0.1"),
+        api_listen_port=tokens,
         api_aggregated_port=port,
         api_aggregated_secret=SECRET,
         store_url=f"sqlite://{folder / 'store' / 'runs.db'}",
+        data=folder / "data",
     )
     process.start()
     await asyncio.to_thread(process.wait_until_started, PATIENCE)
     await wait_until_available(admin)
-    uuid = await make_run(admin, "old")
-    await make_run(admin, "new")
-    await admin.delete(OPERATIONS, PROJECT, "old")
-    for _ in range(PATIENCE):
-        if (await opstrand(plane, "get", "old")).code == 0:
-            break
-        await asyncio.sleep(1)
-    yield uuid
+    yield Api(f"http://127.0.0.1:{tokens}", folder / "data")
     assert process.stop(30) == 0
     assert "Traceback" not in process.read_log(), process.read_log()
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def gone(plane: ControlPlane, admin: KubeApi, api: Api) -> str:
+    """Return the uuid of the run `old` whose Operation is gone, beside the run `new`."""
+    uuid = await make_run(admin, "old")
+    await make_run(admin, "new")
+    await delete_run(plane, admin, "old")
+    return uuid
+
+
+async def delete_run(plane: ControlPlane, kube: KubeApi, name: str) -> None:
+    """Delete an Operation, and wait until the run is read from the store."""
+    await kube.delete(OPERATIONS, PROJECT, name)
+    for _ in range(PATIENCE):
+        if (await opstrand(plane, "get", name)).code == 0:
+            return
+        await asyncio.sleep(1)
+    raise AssertionError(f"{name} is not kept")
 
 
 async def test_a_list_of_all_has_the_runs_that_are_gone(plane: ControlPlane, gone: str) -> None:
@@ -172,3 +203,76 @@ async def test_a_log_of_which_nothing_is_kept_is_said_so(plane: ControlPlane, go
     done = await opstrand(plane, "logs", "new")
     assert done.code == 4
     assert "the Pod new-0 of new is gone, and its log with it" in done.stderr
+
+
+LINES = [f"line {number}" for number in range(3000)]
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def written(plane: ControlPlane, admin: KubeApi, api: Api) -> str:
+    """Return the uuid of the run `written`, whose Pod wrote `LINES` and whose Operation is gone."""
+    async with TalkingKubelet(admin, plane.authority) as kubelet:
+        container = {"name": "main", "image": "x"}
+        spec = {"nodeName": kubelet.name, "containers": [container]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "written-0"}, "spec": spec}
+        await admin.create(PODS, PROJECT, pod)
+        uuid = await make_run(admin, "written", "Running")
+        for line in LINES:
+            kubelet.write("written-0", line)
+        kubelet.end("written-0")
+        ops = [{"op": "replace", "path": "/status/phase", "value": "Succeeded"}]
+        await admin.json_patch(OPERATIONS, PROJECT, "written", ops, subresource="status")
+        await wait_for_file(api.data, f"logs/*/{uuid}/0/main/complete")
+    words = ("delete", "pod", "written-0", "--force", "--grace-period=0")
+    run_kubectl(plane.kubeconfig, "-n", PROJECT, *words)
+    with pytest.raises(NotFound):
+        await admin.get(PODS, PROJECT, "written-0")
+    await delete_run(plane, admin, "written")
+    return uuid
+
+
+async def wait_for_file(folder: Path, pattern: str) -> None:
+    for _ in range(PATIENCE * 10):
+        if await asyncio.to_thread(lambda: next(folder.glob(pattern), None)):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"no {pattern}")
+
+
+async def test_the_log_of_a_run_that_is_gone_is_shown(plane: ControlPlane, written: str) -> None:
+    whole = await opstrand(plane, "logs", "written")
+    assert (whole.code, whole.out.splitlines()) == (0, LINES)
+    for words, expected in (
+        (("--tail", "2"), LINES[-2:]),
+        (("--attempt", "0", "--tail", "1"), LINES[-1:]),
+        (("--since", "1h"), LINES),
+        (("--grep", "line 29[0-9]*$"), [line for line in LINES if line.startswith("line 29")]),
+        (("-f",), LINES),
+    ):
+        done = await opstrand(plane, "logs", written, *words)
+        assert (done.code, done.out.splitlines()) == (0, expected), words
+    stamped = (await opstrand(plane, "logs", "written", "--timestamps", "--tail", "1")).out
+    assert stamped.split(" ", 1)[1] == f"{LINES[-1]}\n"
+    missing = await opstrand(plane, "logs", "written", "--attempt", "1")
+    assert (missing.code, "--attempt 1: written has no such attempt" in missing.stderr) == (4, True)
+
+
+async def test_the_published_route_has_the_log_of_a_run_that_is_gone(
+    admin: KubeApi, plane: ControlPlane, api: Api, written: str
+) -> None:
+    words = ("create", "rolebinding", "default-views", "--clusterrole=view")
+    account = f"--serviceaccount={PROJECT}:default"
+    run_kubectl(plane.kubeconfig, "-n", PROJECT, *words, account)
+    headers = {"Authorization": f"Bearer {await make_token(admin, PROJECT, 'default')}"}
+    path = f"{api.url}/streams/v1/{PROJECT}/default/{PROJECT}/runs/{written}/logs"
+    cursor: str | None = ""
+    found: list[dict[str, Any]] = []
+    async with aiohttp.ClientSession(headers=headers) as session:
+        while cursor is not None:
+            async with session.get(path, params={"last_file": cursor}) as answer:
+                assert answer.status == 200, await answer.text()
+                part = await answer.json()
+            cursor = part["last_file"]
+            found += part["logs"]
+    assert [line["value"] for line in found] == LINES
+    assert {line["container"] for line in found} == {"polyaxon-main"}

@@ -32,14 +32,16 @@ from opstrand.artifacts.receiving import forget_stale
 from opstrand.controller.connections_file import CatalogReader
 from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.client import KubeApi
-from opstrand.kube.session import open_session
+from opstrand.kube.session import Session, open_session
 from opstrand.logs import configure_logging
 from opstrand.runs import retention
 from opstrand.runs.archive import Archive
 from opstrand.runs.archiver import Archiver
 from opstrand.runs.authorship import Impersonation
 from opstrand.runs.keeper import KeptRuns
+from opstrand.runs.kept_logs import KeptLogs
 from opstrand.runs.live import ClusterRuns
+from opstrand.runs.log_keeper import MOST_ENDED, LogKeeper
 from opstrand.runs.namespaces import Namespaces
 from opstrand.runs.retention import Retention
 from opstrand.settings import Settings
@@ -82,6 +84,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
             KubeApi(session), logs=KubeApi(logs), impersonation=Impersonation(KubeApi(reviews))
         )
         runs = await open_runs(settings, live, KubeApi(session), standing)
+        await _keep_logs(settings, live, session, standing)
         auth = _build_auth(KubeApi(reviews), settings)
         catalog = CatalogReader(settings.connections)
         catalog.start()
@@ -129,6 +132,25 @@ def _open_files(settings: Settings, cluster: KubeApi) -> KeptFiles | None:
         return None
     forget_stale(Path(settings.data), time.time())
     return KeptFiles(Path(settings.data), Namespaces(cluster).uid)
+
+
+async def _keep_logs(
+    settings: Settings, live: ClusterRuns, session: Session, standing: AsyncExitStack
+) -> None:
+    """Keep the logs of runs where there is a folder for them; `standing` ends it."""
+    if not settings.data or not settings.log_streams:
+        logger.warning(
+            "no OPSTRAND_DATA: the log of a run is gone with its Pod"
+            if not settings.data
+            else "OPSTRAND_LOG_STREAMS is 0: the log of a run is gone with its Pod"
+        )
+        return
+    pool = await standing.enter_async_context(session.open_pool(settings.log_streams + MOST_ENDED))
+    kept = KeptLogs(Path(settings.data), Namespaces(KubeApi(session)).uid_of)
+    keeper = LogKeeper(kept, KubeApi(pool), streams=settings.log_streams)
+    live.keep_logs(keeper)
+    task = asyncio.create_task(keeper.run(), name="logs")
+    standing.callback(task.cancel)
 
 
 async def open_runs(

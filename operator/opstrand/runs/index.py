@@ -44,7 +44,7 @@ class Index:
     """
 
     def __init__(self) -> None:
-        self.observer: Observer | None = None
+        self.observers: list[Observer] = []
         self._bodies: dict[Key, Body] = {}
         #: The uids of deleted objects.
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -125,8 +125,8 @@ class Index:
         self._keep(key, body)
         self._keys[_uuid_key(body)] = key
         self._include(key, body)
-        if self.observer is not None:
-            self.observer.changed(self._bodies[key])
+        for observer in self.observers:
+            observer.changed(self._bodies[key])
         self._wake(body)
         return True
 
@@ -152,8 +152,8 @@ class Index:
         self._wake(body)
 
     def _remember_deleted(self, body: Body) -> None:
-        if self.observer is not None:
-            self.observer.dropped(body)
+        for observer in self.observers:
+            observer.dropped(body)
         self._gone[body["metadata"]["uid"]] = None
         while len(self._gone) > _TOMBSTONES:
             self._gone.popitem(last=False)

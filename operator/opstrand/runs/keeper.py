@@ -186,6 +186,7 @@ class KeptRuns:
             self._archiver.keep_after_all(body)
             raise
         await self._archiver.remove(body)
+        await self._live.delete_logs(body)
 
     async def wait(
         self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float
@@ -197,14 +198,9 @@ class KeptRuns:
 
     def log(self, body: Body, attempt: int, since: str | None) -> AsyncGenerator[LogLine, None]:
         if self._live.peek(body["metadata"]["namespace"], run_uuid(body)) is None:
-            return _no_lines()
+            # Its Pods were deleted with its object.
+            return self._live.log_of_gone(body, attempt, since)
         return self._live.log(body, attempt, since)
-
-
-async def _no_lines() -> AsyncGenerator[LogLine, None]:
-    """The log of a run without an object: its Pods were deleted with it."""
-    return
-    yield
 
 
 class _OrdersOf:

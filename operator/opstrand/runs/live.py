@@ -8,7 +8,6 @@ becomes of a run.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from opstrand.runs.authorship import Impersonation, extra_of, groups_of, record,
 from opstrand.runs.bodies import run_uuid
 from opstrand.runs.group_commit import Commits
 from opstrand.runs.index import Index, Observer
+from opstrand.runs.log_keeper import LogKeeper
 from opstrand.runs.pod_logs import follow_pod
 from opstrand.runs.protocols import (
     Control,
@@ -73,6 +73,7 @@ class ClusterRuns(ListedRuns):
         impersonation: Impersonation | None = None,
     ) -> None:
         self._cluster, self._logs = cluster, logs or cluster
+        self._log_keeper: LogKeeper | None = None
         self._impersonation = impersonation
         self._index = Index()
         self._commits = Commits(self._store)
@@ -92,8 +93,16 @@ class ClusterRuns(ListedRuns):
         await self._informer.synced.wait()
 
     def observe(self, observer: Observer) -> None:
-        """Call `observer` with every change from now on. Before `keep_watching`, it sees all."""
-        self._index.observer = observer
+        """Call this observer too with every change from now on.
+
+        Before `keep_watching`, it sees all.
+        """
+        self._index.observers.append(observer)
+
+    def keep_logs(self, keeper: LogKeeper) -> None:
+        """Keep the logs of all runs. The keeper must run beside this."""
+        self._log_keeper = keeper
+        self.observe(keeper)
 
     def heads(self) -> Sequence[Body]:
         """Every run of the cluster, the large ones packed."""
@@ -253,6 +262,7 @@ class ClusterRuns(ListedRuns):
             raise Refused(error.server_message) from None
         self._index.forget(body)
         record("deleted", body, by)
+        await self.delete_logs(body)
 
     async def wait(
         self, project: str, uuid: str, until: Callable[[Body], bool], seconds: float
@@ -263,13 +273,31 @@ class ClusterRuns(ListedRuns):
             raise RunNotFound(uuid)
         return body
 
-    async def log(
+    def log(self, body: Body, attempt: int, since: str | None) -> AsyncGenerator[LogLine, None]:
+        def read_live(begin: str | None) -> AsyncGenerator[LogLine, None]:
+            return follow_pod(self._logs.follow_log, self.wait, body, attempt, begin)
+
+        if self._log_keeper is None:
+            return read_live(since)
+        return self._log_keeper.logs.read(body, attempt, since, read_live)
+
+    def log_of_gone(
         self, body: Body, attempt: int, since: str | None
     ) -> AsyncGenerator[LogLine, None]:
-        lines = follow_pod(self._logs.follow_log, self.wait, body, attempt, since)
-        async with contextlib.aclosing(lines):
-            async for line in lines:
-                yield line
+        """What is kept of the log of a run without an object."""
+        if self._log_keeper is None:
+            return _no_lines()
+        return self._log_keeper.logs.read(body, attempt, since, None)
+
+    async def delete_logs(self, body: Body) -> None:
+        """Delete what is kept of the logs of a deleted run."""
+        if self._log_keeper is not None:
+            await self._log_keeper.remove(body)
+
+
+async def _no_lines() -> AsyncGenerator[LogLine, None]:
+    return
+    yield
 
 
 class _OrdersOf:

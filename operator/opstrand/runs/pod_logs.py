@@ -44,22 +44,13 @@ async def follow_pod(
     Yields nothing if the Pod is gone.
     """
     namespace, uuid = body["metadata"]["namespace"], run_uuid(body)
-    query: dict[str, Any] = {
-        "container": MAIN_CONTAINER,
-        "timestamps": True,
-        "longest": LONGEST_LINE,
-    }
-    if since:
-        # The API server counts whole seconds.
-        query["sinceTime"] = since[:19] + "Z"
     while True:
         try:
             pod = attempt_pod(body, attempt)
             if pod:
-                log = leave_out_rest(follow(namespace, pod, **query), since)
-                async with aclosing(log) as lines:
-                    async for raw in lines:
-                        yield parse_line(raw)
+                async with aclosing(read_pod(follow, namespace, pod, since)) as lines:
+                    async for line in lines:
+                        yield line
                 return
         except (NotFound, Invalid):
             # Invalid (HTTP 400): the container has not started yet, or never will.
@@ -69,6 +60,26 @@ async def follow_pod(
             return
         was = phase(body)
         body = await wait(namespace, uuid, lambda now, was=was: phase(now) is not was, _LOOK_AGAIN)  # type: ignore[misc]
+
+
+async def read_pod(
+    read: Follow, namespace: str, pod: str, since: str | None
+) -> AsyncGenerator[LogLine, None]:
+    """Every line of the main container, from the whole second of `since` on.
+
+    Raises NotFound if the Pod is gone, and Invalid if its container has not started.
+    """
+    query: dict[str, Any] = {
+        "container": MAIN_CONTAINER,
+        "timestamps": True,
+        "longest": LONGEST_LINE,
+    }
+    if since:
+        # The API server counts whole seconds.
+        query["sinceTime"] = since[:19] + "Z"
+    async with aclosing(leave_out_rest(read(namespace, pod, **query), since)) as lines:
+        async for raw in lines:
+            yield parse_line(raw)
 
 
 def attempt_pod(body: Body, attempt: int) -> str:
