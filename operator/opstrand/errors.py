@@ -187,6 +187,9 @@ REASONS: dict[str, str] = {
     ),
     "ServicesLeft": "",
     "Stopping": "",
+    "Resuming": "",
+    "OrderStands": "Remove `control.stop` and `control.skip` in the patch that resumes.",
+    "NotResumable": "Start a new run of the same operation: `opstrand restart RUN`.",
 }
 
 

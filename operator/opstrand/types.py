@@ -246,10 +246,8 @@ class ChildrenFacts(TypedDict, total=False):
 
     total: int
     concurrency: int
-    #: Ended and all, for people: `12/500`.
     summary: str
     states: str
-    #: When the letters were written.
     at: str
     succeeded: int
     failed: int
@@ -285,7 +283,6 @@ class ScheduleFacts(TypedDict, total=False):
     """`status.schedule`: the schedule as it is rendered, and what became of its ticks."""
 
     written: Mapping[str, Any]
-    #: The generation of the spec that `written` is from.
     generation: int
     #: The ticks up to this moment were run or missed.
     handled: str
@@ -356,6 +353,9 @@ class RunStatus(TypedDict, total=False):
     observedGeneration: int
     startedAt: str
     finishedAt: str
+    resumedAt: str
+    resume: int
+    round: int
     duration: float
     elapsed: str
     progress: float | None

@@ -71,7 +71,7 @@ MADE: dict[str, tuple[Any, Any]] = {
 }
 REFERENCES = ("component", "hubRef", "pathRef", "urlRef", "dagRef")
 EDITABLE: dict[str, tuple[Any, Any]] = {
-    "control": ({"stop": True}, {"stop": False, "resume": 1}),
+    "control": ({"stop": True}, {"stop": False, "skip": True}),
     "isApproved": (False, True),
     "termination": ({"timeout": 1}, {"timeout": "{{ t }}", "maxRetries": 2}),
 }
@@ -195,8 +195,7 @@ async def test_what_steers_a_run_can_be_added_changed_and_removed(kube: KubeApi,
     first, second = EDITABLE[key]
     for op in ({"op": "add", "value": first}, {"op": "replace", "value": second}):
         assert "patched" in await change(kube, name, {**op, "path": f"/spec/{key}"})
-    removed = await change(kube, name, {"op": "remove", "path": f"/spec/{key}"})
-    assert ("resume only grows" in removed) == (key == "control")
+    assert "patched" in await change(kube, name, {"op": "remove", "path": f"/spec/{key}"})
 
 
 async def test_a_status_holds_an_edge_of_every_run_that_a_join_can_find(kube: KubeApi) -> None:
@@ -227,9 +226,11 @@ async def test_resume_only_grows(kube: KubeApi) -> None:
         assert "resume only grows" in await change(
             kube, name, {"op": "replace", "path": "/spec/control", "value": value}
         )
-    assert "patched" in await change(
-        kube, name, {"op": "replace", "path": "/spec/control/resume", "value": 3}
-    )
+    larger = {"op": "replace", "path": "/spec/control/resume", "value": 3}
+    assert "has not ended" in await change(kube, name, larger)
+    ended = [{"op": "add", "path": "/status", "value": {"phase": "Failed"}}]
+    await kube.json_patch(OPERATIONS, "default", name, ended, subresource="status")
+    assert "patched" in await change(kube, name, larger)
 
 
 def test_nothing_that_was_written_is_dropped(attempt: Try) -> None:
@@ -296,7 +297,7 @@ async def test_a_large_spec_can_still_be_steered(kube: KubeApi) -> None:
         },
     )
     assert "patched" in await change(
-        kube, name, {"op": "add", "path": "/spec/control/resume", "value": 1}
+        kube, name, {"op": "replace", "path": "/spec/control/stop", "value": False}
     )
     assert "cannot change" in await change(
         kube, name, {"op": "remove", "path": "/spec/component/run/init/0"}

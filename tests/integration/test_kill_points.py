@@ -147,6 +147,8 @@ class Scenario:
     #: The run that must be in that phase first, if it is another one.
     stopped_after: str = ""
     has_config_map: bool = False
+    #: The runs that are resumed once after their first end.
+    resumed: tuple[str, ...] = ()
     #: Whether it takes the same steps whenever the operator died: a stop may come before the Pod or
     #: after it.
     has_one_story: bool = True
@@ -277,6 +279,7 @@ SCENARIOS = {
         stopped_after="s/20260131t100000z",
     ),
     "retry": Scenario((job("a", TWO_ATTEMPTS, termination={"maxRetries": 2}),), 8),
+    "resume": Scenario((job("a", TWO_ATTEMPTS),), 9, resumed=("a",)),
 }
 
 
@@ -323,7 +326,9 @@ class Point:
         for body in self.scenario.operations:
             await self.kube.create(OPERATIONS, self.namespace, body)
         child = await self.ground.start(self.namespace, **kill)
-        changes = asyncio.gather(self._stop_when_due(), self._forget_when_due())
+        changes = asyncio.gather(
+            self._stop_when_due(), self._forget_when_due(), self._resume_when_due()
+        )
         try:
             async with asyncio.timeout(PATIENCE if deaths == 1 else PATIENCE * _LIVES):
                 for _ in range(deaths):
@@ -368,7 +373,13 @@ class Point:
         return child
 
     async def _is_over(self) -> bool:
-        return all(parse_phase(body.get("status")).is_final for body in await self._bodies())
+        return all(
+            parse_phase(body.get("status")).is_final
+            and (
+                body["metadata"]["name"] not in self.scenario.resumed or "resume" in body["status"]
+            )
+            for body in await self._bodies()
+        )
 
     async def _stop_when_due(self) -> None:
         if self.scenario.stop is None:
@@ -385,6 +396,18 @@ class Point:
             name,
             [{"op": "add", "path": "/spec/control", "value": {"stop": True}}],
         )
+
+    async def _resume_when_due(self) -> None:
+        for name in self.scenario.resumed:
+            await wait_for(
+                self.kube,
+                self.namespace,
+                name,
+                lambda one: parse_phase(one.get("status")).is_final,
+                seconds=PATIENCE,
+            )
+            ops = [{"op": "add", "path": "/spec/control", "value": {"resume": 1}}]
+            await self.kube.json_patch(OPERATIONS, self.namespace, name, ops)
 
     async def _forget_when_due(self) -> None:
         """Delete the Components: what is frozen does not need the hub any more."""
@@ -411,7 +434,9 @@ class Point:
                 for entry in status["history"]
                 if entry["status"] in ("succeeded", "failed", "stopped")
             ]
-            assert len(ends) == 1, status["history"]
+            resumed = 1 if name in self.scenario.resumed else 0
+            assert len(ends) == 1 + resumed, status["history"]
+            assert ("resumedAt" in status) == bool(resumed), status
             own = [
                 pod["metadata"]["name"]
                 for pod in pods

@@ -40,7 +40,7 @@ COMMANDS: dict[str, str] = {
     "wait": "Wait until runs have ended.",
     "stop": "Stop runs.",
     "suspend": "Let schedules start no runs until they are resumed.",
-    "resume": "Let suspended schedules start runs again.",
+    "resume": "Let runs that are over run again, and suspended schedules go on.",
     "approve": "Approve runs that wait for it.",
     "skip": "Skip runs that have not started.",
     "rm": "Delete runs.",

@@ -48,9 +48,8 @@ def order_all(
     return execute(for_all(target, names, order))
 
 
-def order_schedules(target: Target, names: Sequence[str], *, is_suspended: bool) -> int:
-    """Suspend or resume every schedule that has not ended."""
-    done = "suspended" if is_suspended else "resumed"
+def suspend_all(target: Target, names: Sequence[str]) -> int:
+    """Suspend every schedule that has not ended."""
 
     async def order(runs: Runs, body: Manifest) -> str:
         if ended := _describe_end(body):
@@ -58,9 +57,9 @@ def order_schedules(target: Target, names: Sequence[str], *, is_suspended: bool)
         if not is_schedule(body):
             kind = read_status(body).get("kind") or "job"
             name = body["metadata"]["name"]
-            raise CliError(f"'{name}' is a run of kind {kind}: only a schedule can be {done}")
-        await runs.order(body, control("suspend", value=is_suspended))
-        return done
+            raise CliError(f"'{name}' is a run of kind {kind}: only a schedule can be suspended")
+        await runs.order(body, control("suspend"))
+        return "suspended"
 
     return execute(for_all(target, names, order))
 
@@ -71,16 +70,26 @@ def _describe_end(body: Manifest) -> str:
 
 
 async def for_all(
-    target: Target, names: Sequence[str], act: Callable[[Runs, Manifest], Awaitable[str]]
+    target: Target,
+    names: Sequence[str],
+    act: Callable[[Runs, Manifest], Awaitable[str]],
+    *,
+    with_gone: bool = False,
 ) -> int:
     """Do it to each run in turn, and print what was done.
+
+    `with_gone`: the runs may be records of runs whose Operation is gone.
 
     If one fails, the others are still done.
     """
     worst: int = ExitCode.SUCCEEDED
     async with open_runs(target) as runs:
         for name in names:
-            worst = max(worst, await _do(runs, lambda name=name: runs.find(name), act))  # type: ignore[misc]
+
+            async def find(name: str = name) -> Manifest:
+                return await runs.find(name, with_gone=with_gone)
+
+            worst = max(worst, await _do(runs, find, act))
     return worst
 
 

@@ -10,6 +10,8 @@ Must not execute anything.
         ▼                                 └─────── Retrying ◀──────┤
       Failed | Skipped |                                           ▼
       UpstreamFailed | Stopped                     Succeeded | Failed | Stopped
+        │                                                          │
+        └──────────────────────▶ Resuming ◀────────────────────────┘
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ from opstrand.core import names
 from opstrand.core.lifecycle.actions import Refusal
 from opstrand.core.lifecycle.admission import Verdict
 from opstrand.core.lifecycle.asks import Ask, Get, Known
+from opstrand.core.lifecycle.resume import find_new
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.phase import Phase
 from opstrand.core.runtimes.registry import runtime_of
+from opstrand.core.runtimes.resuming import find_resume
 from opstrand.core.runtimes.starting import start
 from opstrand.core.templates.meter import metered
 
@@ -37,8 +41,9 @@ def list_asks(snapshot: Snapshot) -> list[Ask]:
 
 def _list_pipeline_asks(snapshot: Snapshot) -> Iterator[Ask]:
     """Yield what must be known of the pipeline that made this run: it is gone only after a GET."""
-    controller = None if snapshot.phase.is_final else names.find_controller(snapshot.body)
-    if controller is None:
+    controller = names.find_controller(snapshot.body)
+    is_over = snapshot.phase.is_final and not find_new(snapshot.body, snapshot.status)
+    if controller is None or is_over:
         return
     known = Known("Operation", str(controller.get("name") or ""))
     yield known
@@ -58,7 +63,8 @@ def decide(snapshot: Snapshot) -> Decision:
     """Decide what to do about this run now. All rendering for one decision shares one budget."""
     snapshot = snapshot.changed(evaluate=metered(snapshot.evaluate))
     if snapshot.phase.is_final:
-        return runtime_of(snapshot.status).clear(snapshot)
+        runtime = runtime_of(snapshot.status)
+        return find_resume(snapshot, runtime) or runtime.clear(snapshot)
     if not snapshot.is_frozen:
         return start(snapshot)
     return runtime_of(snapshot.status).advance(snapshot)

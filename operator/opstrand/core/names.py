@@ -35,6 +35,7 @@ ASKED_BY_USER = {
     "skip": f"{GROUP}/skipped-by",
     "invalidate": f"{GROUP}/invalidated-by",
     "approve": f"{GROUP}/approved-by",
+    "resume": f"{GROUP}/resumed-by",
 }
 
 #: Labels of a run that a pipeline made: the uuid of that pipeline, the uuid of the outermost one,

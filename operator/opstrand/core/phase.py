@@ -19,6 +19,7 @@ class Phase(StrEnum):
     STARTING = "Starting"
     RUNNING = "Running"
     RETRYING = "Retrying"
+    RESUMING = "Resuming"
     PROCESSING = "Processing"
     STOPPING = "Stopping"
     SUCCEEDED = "Succeeded"
@@ -48,6 +49,7 @@ PUBLISHED = {
     Phase.STARTING: "starting",
     Phase.RUNNING: "running",
     Phase.RETRYING: "retrying",
+    Phase.RESUMING: "resuming",
     Phase.PROCESSING: "processing",
     Phase.STOPPING: "stopping",
     Phase.SUCCEEDED: "succeeded",

@@ -281,7 +281,7 @@ _KEYS: dict[str, Any] = {
         ("uuid", "kind", "phase", "reason", "message", "description", "podDigest", "elapsed"),
         _is_text,
     ),
-    **dict.fromkeys(("startedAt", "finishedAt"), _is_moment),
+    **dict.fromkeys(("startedAt", "finishedAt", "resumedAt"), _is_moment),
     **dict.fromkeys(
         ("inputs", "reportedInputs", "outputs", "frozenOutputs", "meta"),
         _is_values,
@@ -290,7 +290,9 @@ _KEYS: dict[str, Any] = {
         ("component", "components", "catalog", "inherited"),
         _is_values,
     ),
-    **dict.fromkeys(("attempt", "observedGeneration", "platformRetries"), _is_count),
+    **dict.fromkeys(
+        ("attempt", "observedGeneration", "platformRetries", "resume", "round"), _is_count
+    ),
     "duration": _is_number,
     "progress": lambda value: value is None or _is_number(value),
     "tags": _is_texts,

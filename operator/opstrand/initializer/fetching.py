@@ -36,6 +36,10 @@ class _Cut(Exception):
     """The answer ended too early."""
 
 
+class _Missing(InitError):
+    """The API has no such file or run."""
+
+
 class _Unwritable(Exception):
     """A file could not be written, for a reason that another try does not change."""
 
@@ -56,7 +60,11 @@ def fetch(step: Document, root: str) -> None:
             uuid, _, path = from_path.partition("/")
             query = {"path": path, **more}
             target = os.path.join(root + step["target"], to_path)
-            api.fetch(uuid, route, query, target, from_path)
+            try:
+                api.fetch(uuid, route, query, target, from_path)
+            except _Missing:
+                if not step.get("optional"):
+                    raise
 
 
 class _Api:
@@ -78,7 +86,8 @@ class _Api:
                 return
             except urllib.error.HTTPError as error:
                 if error.code not in _AGAIN:
-                    raise InitError(f"could not fetch {shown!r}: {_detail(error)}") from None
+                    kind = _Missing if error.code == 404 else InitError
+                    raise kind(f"could not fetch {shown!r}: {_detail(error)}") from None
                 trouble: Exception = error
             except (_Cut, tarfile.TarError, zlib.error, EOFError) as error:
                 trouble = error

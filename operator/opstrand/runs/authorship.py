@@ -81,6 +81,8 @@ def _changes(body: Body, control: Control) -> Iterator[str]:
     yield from (key for key, value in control.switches.items() if before.get(key) != value)
     if control.is_approved is not None and spec.get("isApproved") != control.is_approved:
         yield "approve"
+    if control.resumes:
+        yield "resume"
 
 
 def record(action: str, body: Body, by: Identity | None) -> None:

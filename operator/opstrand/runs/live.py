@@ -23,6 +23,7 @@ from opstrand.runs.bodies import run_uuid
 from opstrand.runs.group_commit import Commits
 from opstrand.runs.index import Index, Observer
 from opstrand.runs.log_keeper import LogKeeper
+from opstrand.runs.ordering import order_resume
 from opstrand.runs.pod_logs import follow_pod
 from opstrand.runs.protocols import (
     Control,
@@ -323,6 +324,11 @@ def _is_same_version(one: Body, other: Body) -> bool:
 def _control_ops(control: Control, body: Body) -> JsonPatch:
     spec = body.get("spec") or {}
     ops: JsonPatch = []
+    if control.resumes:
+        # The number is made of what was read, and two orders must not be mixed.
+        version = body["metadata"]["resourceVersion"]
+        ops.append({"op": "replace", "path": "/metadata/resourceVersion", "value": version})
+        ops.append({"op": "add", "path": "/spec/control", "value": order_resume(body)})
     if control.switches and not isinstance(spec.get("control"), dict):
         ops += [
             {

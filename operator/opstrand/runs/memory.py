@@ -16,6 +16,7 @@ import jsonpatch
 
 from opstrand.core import names
 from opstrand.runs.bodies import is_final, run_uuid
+from opstrand.runs.ordering import order_resume
 from opstrand.runs.protocols import (
     Control,
     Identity,
@@ -184,6 +185,8 @@ def apply_edit(edit: Edit, body: Body) -> Body:
 def apply_control(control: Control, body: Body) -> Body:
     """The run with this request merged into its spec."""
     spec: dict[str, Any] = dict(body.get("spec") or {})
+    if control.resumes:
+        spec["control"] = order_resume(body)
     if control.switches:
         spec["control"] = {**(spec.get("control") or {}), **control.switches}
     if control.is_approved is not None:

@@ -40,15 +40,17 @@ class Identity:
 
 @dataclass(frozen=True)
 class Control:
-    """What a user asks of a run: keys of `spec.control`, and the approval."""
+    """What a user asks of a run: keys of `spec.control`, the approval, and to run again."""
 
     switches: Mapping[str, bool | int] = field(default_factory=dict)
     is_approved: bool | None = None
+    resumes: bool = False
 
     @property
     def asked(self) -> tuple[str, ...]:
         """The names of the requested changes."""
-        return (*self.switches, *(() if self.is_approved is None else ("approve",)))
+        approve = () if self.is_approved is None else ("approve",)
+        return (*self.switches, *approve, *(("resume",) if self.resumes else ()))
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,17 @@ class Control(Section):
     invalidate: Annotated[bool, Strict()] | None = Field(
         None, description="Never reuse this run's result for another run.", examples=[True]
     )
-    resume: Annotated[int, Strict(), Field(ge=0)] | None = Field(
+    resume: Annotated[int, Strict(), Field(ge=0, le=2**31 - 1)] | None = Field(
         None,
         description=(
-            "Reserved for going on with a final run: not acted on by this version. A number that "
-            "only grows."
+            "Let a run that is over run again, with the same id. A number that only grows: each "
+            "larger one resumes once."
         ),
+        examples=[1],
+    )
+    round: Annotated[int, Strict(), Field(ge=0, le=2**31 - 1)] | None = Field(
+        None,
+        description="The same, written by the run's pipeline when the pipeline is resumed.",
         examples=[1],
     )
 

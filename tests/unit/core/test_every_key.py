@@ -176,6 +176,9 @@ ELSEWHERE = {
     "urlRef": "the component, read by the command line: tests/cli/test_files.py",
     "dagRef": "a component of a pipeline: tests/unit/core/compiling/test_dag.py",
     "isPreset": "the file changes others: tests/unit/core/compiling/test_compile.py",
+    "control.resume": "after the end: tests/unit/core/runtimes/test_resuming.py",
+    "control.round": "after the end: tests/unit/core/runtimes/test_resuming.py",
+    "plugins.autoResume": "a resumed run: tests/unit/core/runtimes/test_resuming.py",
     "control.suspend": "the next run of a schedule: tests/integration/test_schedules.py",
     "termination.maxRetries": "the next attempt: tests/unit/core/lifecycle/test_transitions.py",
     "termination.podFailurePolicy": "the next attempt: "

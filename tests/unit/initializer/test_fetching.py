@@ -90,6 +90,12 @@ def test_what_is_not_there_is_named(
     assert found(tmp_path / "in") == {}
 
 
+def test_an_optional_folder_that_is_not_there_is_left_out(api: LoopbackApi, tmp_path: Path) -> None:
+    parts = {"dirs": [["0" * 32, "x"], [f"{UUID}/outputs/deep", "deep"]]}
+    fetch({**step(api, **parts), "optional": True}, str(tmp_path))
+    assert list(found(tmp_path / "in")) == ["deep/ünï #1"]
+
+
 def test_an_api_that_is_away_is_waited_for(api: LoopbackApi, tmp_path: Path) -> None:
     asked = step(api, files=[[f"{UUID}/note", "note"]])
     api.stop()

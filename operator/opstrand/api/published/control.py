@@ -1,4 +1,4 @@
-"""What a user may request for a run: stop, skip, approve, invalidate, restart, delete.
+"""What a user may request for a run: stop, skip, approve, invalidate, resume, restart, delete.
 
 The operator carries it out.
 """
@@ -26,9 +26,12 @@ from opstrand.api.published.request import (
 )
 from opstrand.api.published.warnings import warn
 from opstrand.api.submission import Submitted, new_operation
-from opstrand.core.names import RESTART_OF
+from opstrand.core.lifecycle.snapshot import describe_leaving
+from opstrand.core.names import RESTART_OF, find_controller
+from opstrand.core.names import run_uuid as uuid_of
 from opstrand.runs.bodies import is_final, run_uuid
-from opstrand.runs.protocols import Control
+from opstrand.runs.protocols import Control, RunNotFound
+from opstrand.types import Body
 
 
 class Restart(BaseModel):
@@ -43,7 +46,9 @@ class Restart(BaseModel):
 
 
 def _asks(control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """A route that requests this of a run; after the run's end only `invalidate` has an effect."""
+    """A route that requests this of a run; after the run's end only `invalidate` has an effect, and
+    `resume`, which has a route of its own.
+    """
 
     async def ask(request: web.Request) -> web.Response:
         body = await find_run(request, Verb.CONTROL)
@@ -59,13 +64,35 @@ def _asks(control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 
 async def resume(request: web.Request) -> web.Response:
-    """Refuse: the operator cannot continue a finished run, so the request must not be stored and
-    ignored.
+    """Let a run that is over run again. It stays the run that it is: with another file, name or
+    tags it would be a new one.
     """
-    await find_run(request, Verb.CONTROL)
-    raise NotAcceptable(
-        "resuming is not offered by this version; restart creates a new run of the same operation"
-    )
+    body = await find_run(request, Verb.CONTROL)
+    asked = await parse_body(request, Restart)
+    given = [key for key in Restart.model_fields if getattr(asked, key) is not None]
+    if given:
+        raise NotAcceptable(
+            f"{given[0]}: a resumed run keeps its file and its facts; restart creates a new run "
+            "with others"
+        )
+    project, runs = body["metadata"]["namespace"], request.app[RUNS].on_behalf_of(request[CALLER])
+    if leaving := await _find_leaving(request, body):
+        raise NotAcceptable(f"{leaving}: resume the pipeline, or restart this run")
+    resumed = await runs.control(project, run_uuid(body), Control(resumes=True))
+    return web.json_response(await view_whole(request, resumed), status=201)
+
+
+async def _find_leaving(request: web.Request, body: Body) -> str:
+    """Why the pipeline of a run wants it no more; empty if it does, or if there is none."""
+    controller = find_controller(body)
+    if controller is None:
+        return ""
+    uid, project = str(controller["uid"]), body["metadata"]["namespace"]
+    try:
+        pipeline = await request.app[RUNS].get(project, uuid_of(uid))
+    except RunNotFound:
+        pipeline = None
+    return describe_leaving(pipeline, str(controller["name"]), uid)
 
 
 async def restart(request: web.Request) -> web.Response:

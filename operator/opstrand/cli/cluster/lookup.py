@@ -180,7 +180,7 @@ def choose_attempt(body: Any, wanted: int | None) -> int:
 
     name, status = body["metadata"]["name"], read_status(body)
     newest = int(status.get("attempt") or 0)
-    is_due = newest > 0 and parse_phase(status) is Phase.RETRYING
+    is_due = newest > 0 and parse_phase(status) in (Phase.RETRYING, Phase.RESUMING)
     begun = newest - 1 if is_due else newest
     if is_due and wanted is None:
         say(f"(this is attempt {begun}; attempt {newest} has not begun)", "dim")

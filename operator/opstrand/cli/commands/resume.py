@@ -10,12 +10,14 @@ from opstrand.cli.options import Target, local_or_cluster_options
 
 @command
 @local_or_cluster_options
-@click.argument("runs", nargs=-1, required=True, metavar="SCHEDULE...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 def resume(target: Target, runs: tuple[str, ...]) -> int:
-    """Let suspended schedules start runs again.
+    """Let runs that are over run again, and suspended schedules start runs again.
 
-    What was due in the meantime is not made up for.
+    A run keeps its uuid, inputs, outputs and artifacts, and gets another attempt with all of its
+    retries; `opstrand restart` makes a new run. What a suspended schedule did not start is not made
+    up for.
     """
-    from opstrand.cli.bulk import order_schedules
+    from opstrand.cli.resuming import resume_all
 
-    return order_schedules(target, runs, is_suspended=False)
+    return resume_all(target, runs)

@@ -16,6 +16,6 @@ def suspend(target: Target, runs: tuple[str, ...]) -> int:
 
     Runs that a schedule has started go on.
     """
-    from opstrand.cli.bulk import order_schedules
+    from opstrand.cli.bulk import suspend_all
 
-    return order_schedules(target, runs, is_suspended=True)
+    return suspend_all(target, runs)

@@ -153,7 +153,14 @@ def _reason(status: RunStatus, phase: Phase) -> str:
     reason = status.get("reason")
     suffix = f" ({reason})" if reason and reason != phase.value else ""
     history = status.get("history") or ()
-    waits = phase in (Phase.WAITING, Phase.QUEUED, Phase.STARTING, Phase.RETRYING, Phase.STOPPING)
+    waits = phase in (
+        Phase.WAITING,
+        Phase.QUEUED,
+        Phase.STARTING,
+        Phase.RETRYING,
+        Phase.RESUMING,
+        Phase.STOPPING,
+    )
     return suffix + (f" for {show_age(history[-1].get('at'))}" if waits and history else "")
 
 

@@ -29,6 +29,7 @@ _STYLES = {
     Phase.STOPPED: "yellow",
     Phase.SKIPPED: "yellow",
     Phase.RETRYING: "yellow",
+    Phase.RESUMING: "yellow",
     Phase.STOPPING: "yellow",
 }
 

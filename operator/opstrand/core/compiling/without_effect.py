@@ -80,10 +80,6 @@ TABLE = (
         "no log is kept by this version, whatever it says: `opstrand logs` reads the Pod's",
     ),
     Idle("plugins.syncStatuses", "statuses are always kept"),
-    Idle(
-        "plugins.autoResume",
-        "no run is resumed by this version: termination.maxRetries tries one again",
-    ),
     *(
         Idle(f"plugins.sidecar.{key}", _ONE_COLLECTOR)
         for key in (
@@ -167,8 +163,6 @@ def find_idle(compiled: CompiledOperation, *, is_alone: bool = False) -> Iterato
 def find_idle_orders(operation: Operation) -> Iterator[str]:
     """Yield the same for `control`, which only an operation has."""
     control = operation.control
-    if control is not None and control.resume is not None:
-        yield "control.resume: no run is resumed by this version"
     if control is not None and control.invalidate is not None:
         yield f"control.invalidate: {_NO_CACHE}"
 

@@ -24,6 +24,8 @@ READY = "Ready"
 STALLED = "Stalled"
 #: True if the spaces of a matrix have fewer values than the runs that it asks for.
 SPACE_EXHAUSTED = "SpaceExhausted"
+#: False if an order to resume a run that is over was not carried out.
+RESUMED = "Resumed"
 #: False if the run's program reported more than a run can hold; the API sets it.
 REPORT_KEPT = "ReportKept"
 

@@ -133,7 +133,7 @@ class Snapshot:
             return ""
         name, uid = str(controller.get("name") or ""), str(controller.get("uid") or "")
         found = self._sight_operation(name)
-        return "" if found is None else _describe_leaving(found.body, name, uid)
+        return "" if found is None else describe_leaving(found.body, name, uid)
 
     @property
     def maker(self) -> Mapping[str, Any] | None:
@@ -223,12 +223,19 @@ class Snapshot:
     @property
     def times(self) -> list[str]:
         """The times in the status and in the run's objects from which something is counted."""
-        texts = [self.status.get("startedAt"), self.status.get("finishedAt"), self.last_step]
+        known = self.status
+        texts = [known.get("startedAt"), known.get("resumedAt"), known.get("finishedAt")]
+        texts.append(self.last_step)
         for ask, answer in self.answers.items():
             if isinstance(ask, Known | Get | Labelled):
                 for made in answer if isinstance(answer, tuple) else (answer.body,):
                     texts += _list_times(made or {})
         return [text for text in texts if isinstance(text, str)]
+
+    @property
+    def began(self) -> str | None:
+        """From when on the limits of the run count: its first start, or its last resumption."""
+        return self.status.get("resumedAt") or self.status.get("startedAt")
 
     @property
     def last_step(self) -> str | None:
@@ -241,7 +248,8 @@ class Snapshot:
         return stamp(self.now)
 
 
-def _describe_leaving(pipeline: Mapping[str, Any] | None, name: str, uid: str) -> str:
+def describe_leaving(pipeline: Mapping[str, Any] | None, name: str, uid: str) -> str:
+    """Return why this pipeline wants a run that it made no more; empty if it does."""
     if pipeline is None or pipeline["metadata"].get("uid") != uid:
         return f"its pipeline '{name}' is gone"
     phase = parse_phase(read_status(pipeline))

@@ -106,6 +106,9 @@ def _conditions_of(phase: Phase, known: Any) -> list[tuple[str, bool | None]]:
     # A run without a Pod starts to run with its freeze.
     accepted = [] if frozen else [(conditions.ACCEPTED, True), (conditions.REFS_RESOLVED, True)]
     running: tuple[str, bool | None] = (conditions.RUNNING, phase is Phase.RUNNING)
+    if phase is Phase.RESUMING:
+        again = [(conditions.SUCCEEDED, None), (conditions.FINISHED, False)]
+        return [*([running] if ran else []), *again, (conditions.RESUMED, True)]
     return [*accepted, running] if phase is Phase.RUNNING else [running]
 
 
@@ -113,6 +116,8 @@ def _kstatus_of(phase: Phase, *, lasts: bool) -> list[tuple[str, bool]]:
     """Return what tools read that know no operations."""
     is_ready = phase in (Phase.SUCCEEDED, Phase.SKIPPED) or (lasts and phase is Phase.RUNNING)
     is_stalled = phase.is_final and not is_ready
+    if phase is Phase.RESUMING:
+        return [(conditions.READY, False), (conditions.STALLED, False)]
     return [(conditions.READY, is_ready), *([(conditions.STALLED, True)] if is_stalled else [])]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from opstrand.core import names
+from opstrand.core.lifecycle.resume import find_new
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.status import Status, advance
 from opstrand.core.phase import Phase
@@ -50,11 +51,14 @@ def advanced(
 ) -> Status:
     """Return the snapshot's status in this phase, with the run's identity on the first write."""
     metadata = snapshot.body["metadata"]
-    identity = (
+    identity: dict[str, Any] = (
         {}
         if snapshot.status.get("uuid")
         else {"uuid": names.run_uuid(metadata["uid"]), "kind": _kind(snapshot)}
     )
+    if phase.is_final:
+        # An order to resume that a live run had got is void: it was not about this end.
+        identity |= find_new(snapshot.body, snapshot.status)
     return advance(
         snapshot.status,
         phase,

@@ -21,9 +21,11 @@ from opstrand.core.planning.connections import EMPTY, Catalog
 from opstrand.core.planning.plan import CATALOG_NOT_GIVEN, NO_CATALOG, Plan, compile_plan
 from opstrand.core.pods import service
 from opstrand.core.pods.adoption import pod_digest
+from opstrand.core.pods.collector import collects
 from opstrand.core.pods.init_lineage import render_lineage
 from opstrand.core.pods.pod import Rendered, render_pod
 from opstrand.core.pods.pod_rules import check_plan
+from opstrand.core.pods.restoring import restore_files
 from opstrand.core.pods.service import RenderedService
 from opstrand.core.pods.volumes import store_path
 from opstrand.core.resolving.resolve import Resolved, restore_value
@@ -72,11 +74,13 @@ def render_attempt(
     evaluate: Evaluate,
     elapsed: int = 0,
     catalog: Catalog | None = EMPTY,
+    is_resumed: bool = False,
 ) -> Attempt:
     """Render the attempt of this number, `elapsed` seconds after the first one started.
 
     Raises SpecError for problems that only rendering can find. `catalog` None: no catalog is given,
-    so everything that names a connection is refused.
+    so everything that names a connection is refused. `is_resumed`: the run's folder gets the files
+    of the earlier attempts first, where they are not on a volume.
     """
     assert prepared.compiled is not None
     # Every attempt, the first included, reads values as the status stores them: keys in
@@ -102,6 +106,8 @@ def render_attempt(
         return _render_service(
             plan, prepared.identity, body=body, settings=settings, catalog=catalog
         )
+    if is_resumed and collects(plan, settings, catalog):
+        plan = restore_files(plan)
     timeout = parse_count(plan.termination.get("timeout"))
     if timeout is not None and elapsed >= timeout:
         raise SpecError(

@@ -26,6 +26,8 @@ from opstrand.errors import SpecError
 from opstrand.settings import Settings
 
 Step = dict[str, Any]
+#: Key of a step of ours, which no file can have: what is not there is not fetched.
+OPTIONAL = "optional"
 #: The folder of a run: its uuid.
 _RUN = re.compile("[0-9a-f]{32}")
 
@@ -211,6 +213,7 @@ def _render_fetch(step: Mapping[str, Any], plan: Plan, settings: Settings) -> tu
         "token": TOKEN_PATH,
         **({"ca": CA_PATH} if settings.api_ca else {}),
         "target": step.get("path") or ARTIFACTS_PATH,
+        **({"optional": True} if step.get(OPTIONAL) else {}),
         **parts,
     }
     return (rendered,) if any(parts.values()) else ()

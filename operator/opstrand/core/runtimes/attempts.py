@@ -41,7 +41,7 @@ def recreate(snapshot: Snapshot) -> Decision:
     Either the operator died between the freeze and the POST, or another attempt is due.
     """
     attempt = render_again(snapshot, elapsed=_elapsed(snapshot))
-    is_next = snapshot.phase is Phase.RETRYING
+    is_next = snapshot.phase in (Phase.RETRYING, Phase.RESUMING)
     status = (
         advanced(snapshot, Phase.STARTING, "PodCreated", "", podDigest=attempt.digest)
         if is_next
@@ -76,6 +76,7 @@ def render_again(snapshot: Snapshot, *, elapsed: int) -> Attempt:
         evaluate=snapshot.evaluate,
         elapsed=elapsed,
         catalog=catalog_of(snapshot),
+        is_resumed="resumedAt" in snapshot.status,
     )
 
 
@@ -87,9 +88,10 @@ def catalog_of(snapshot: Snapshot) -> Catalog | None:
 def _elapsed(snapshot: Snapshot) -> int:
     """Return the seconds that earlier attempts took.
 
-    `timeout` is for the whole run: a later attempt gets what they left.
+    `timeout` is for the whole run, from its start or its last resumption: a later attempt gets what
+    they left.
     """
-    return int(snapshot.since(snapshot.status.get("startedAt")))
+    return int(snapshot.since(snapshot.began))
 
 
 def backoff_left(snapshot: Snapshot) -> float:

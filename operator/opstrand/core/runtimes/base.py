@@ -70,6 +70,10 @@ class Runtime(Protocol):
         """Decide the next step of a frozen run."""
         ...
 
+    def resume(self, snapshot: Snapshot) -> Decision:
+        """Let a frozen run that is over run again; `resuming.resume` makes it live."""
+        ...
+
     def clear(self, snapshot: Snapshot) -> Decision:
         """Decide what is left to do for a run that is over."""
         ...

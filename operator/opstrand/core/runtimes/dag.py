@@ -48,6 +48,7 @@ from opstrand.core.runtimes.refused_child import (
     describe_running,
     end_with_children,
 )
+from opstrand.core.runtimes.resuming import refuse_resume
 from opstrand.errors import SpecError
 
 #: Runs that one decision creates, at most.
@@ -115,6 +116,9 @@ class DagRuntime:
         if isinstance(problem, SpecError):
             return end(snapshot, Phase.FAILED, problem.reason, problem.message)
         return _Advance(SeenPipeline(snapshot)).decide()
+
+    def resume(self, snapshot: Snapshot) -> Decision:
+        return refuse_resume(snapshot, "NotResumable", "a pipeline is not resumed: restart it")
 
     def clear(self, snapshot: Snapshot) -> Decision:
         # The children are deleted with their pipeline.

@@ -6,9 +6,6 @@ from what was frozen.
 
 from __future__ import annotations
 
-from typing import Any
-
-from opstrand.core import names
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.diagnosis.diagnose import observe_pod
 from opstrand.core.diagnosis.observation import Fault, Observation, State
@@ -42,7 +39,9 @@ from opstrand.core.runtimes.job_end import (
     end_well,
     finish,
     is_left_running,
+    next_attempt,
     pod_facts,
+    resume_job,
     stop_pod,
 )
 from opstrand.core.runtimes.job_snapshot import JobSnapshot, list_job_asks, see_job
@@ -70,6 +69,9 @@ class JobRuntime:
 
     def advance(self, snapshot: Snapshot) -> Decision:
         return _advance(see_job(snapshot))
+
+    def resume(self, snapshot: Snapshot) -> Decision:
+        return resume_job(see_job(snapshot))
 
     def clear(self, snapshot: Snapshot) -> Decision:
         return clear_job(see_job(snapshot))
@@ -158,10 +160,7 @@ def _doubt_of_timeout(snapshot: JobSnapshot) -> float:
 
     They are 0 if it seems not to have passed.
     """
-    timeout, started = (
-        parse_count(snapshot.termination.get("timeout")),
-        snapshot.status.get("startedAt"),
-    )
+    timeout, started = parse_count(snapshot.termination.get("timeout")), snapshot.began
     if timeout is None or not started or snapshot.since(started) < timeout:
         return 0.0
     return max(0.0, snapshot.left(started, timeout))
@@ -297,10 +296,7 @@ def _fail(snapshot: JobSnapshot, seen: Observation) -> Decision:
     spent = _next_spent(snapshot, seen)
     if spent is None:
         return finish(snapshot, Phase.FAILED, seen.reason, _describe_end(snapshot, seen), seen)
-    number = int(snapshot.status.get("attempt") or 0) + 1
-    metadata = snapshot.body["metadata"]
-    pod = {"name": names.pod_name(metadata["name"], names.run_uuid(metadata["uid"]), number)}
-    facts: dict[str, Any] = {"attempt": number, "retries": spent.as_dict(), "pod": pod}
+    facts = next_attempt(snapshot, spent)
     if seen.started_at and not snapshot.status.get("startedAt"):
         facts["startedAt"] = seen.started_at
     status = advanced(snapshot, Phase.RETRYING, seen.reason, seen.message, **facts)
@@ -316,7 +312,8 @@ def _fail(snapshot: JobSnapshot, seen: Observation) -> Decision:
 
 def _describe_end(snapshot: JobSnapshot, seen: Observation) -> str:
     """Return the Pod's message; for the deadline of a later attempt, add where the time went."""
-    number = int(snapshot.status.get("attempt") or 0)
+    spent = Spent.parse(snapshot.status)
+    number = spent.failures + spent.disruptions
     if seen.reason != "DeadlineExceeded" or not number:
         return seen.message
     return (

@@ -1,4 +1,5 @@
-"""End a job: the result of its Pod, and how long the Pod of a run that is over stays.
+"""End a job: the result of its Pod, how long the Pod of a run that is over stays, and its next
+attempt.
 
 Must not decide that a run ends; `job` does.
 """
@@ -12,11 +13,13 @@ from opstrand.core.diagnosis.diagnose import observe_pod
 from opstrand.core.diagnosis.observation import Observation, State
 from opstrand.core.diagnosis.pod_status import has_company, is_over
 from opstrand.core.lifecycle.actions import Action, Delete, Patch
+from opstrand.core.lifecycle.retry import Spent
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, times_between
 from opstrand.core.phase import Phase
 from opstrand.core.pods.attempt import parse_count
 from opstrand.core.runtimes.job_snapshot import POD, JobSnapshot
+from opstrand.core.runtimes.resuming import resume
 from opstrand.types import Pod
 
 #: Seconds: a collection that is shorter is not worth a write. The kubelet of a busy node alone
@@ -60,6 +63,26 @@ def clear_job(snapshot: JobSnapshot) -> Decision:
             return Decision(actions=stop_pod(pod))
         case _:
             return _expire(snapshot, pod)
+
+
+def resume_job(snapshot: JobSnapshot) -> Decision:
+    """Begin another attempt of a run that is over, with its retries renewed.
+
+    If a Pod of the last attempt has not ended, it ends first.
+    """
+    pod = snapshot.pod
+    is_own = pod is not None and names.is_owned_by(pod, snapshot.body["metadata"]["uid"])
+    if pod is not None and is_own and not is_over(pod):
+        return clear_job(snapshot)
+    return resume(snapshot, **next_attempt(snapshot, Spent()))
+
+
+def next_attempt(snapshot: JobSnapshot, spent: Spent) -> dict[str, Any]:
+    """Return what the status says of the attempt after the last one."""
+    number = int(snapshot.status.get("attempt") or 0) + 1
+    metadata = snapshot.body["metadata"]
+    name = names.pod_name(metadata["name"], names.run_uuid(metadata["uid"]), number)
+    return {"attempt": number, "retries": spent.as_dict(), "pod": {"name": name}}
 
 
 def is_left_running(pod: Pod) -> bool:

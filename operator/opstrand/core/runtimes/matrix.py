@@ -50,6 +50,7 @@ from opstrand.core.runtimes.refused_child import (
     describe_running,
     end_with_children,
 )
+from opstrand.core.runtimes.resuming import refuse_resume
 from opstrand.core.templates.template import render
 from opstrand.errors import SpecError
 from opstrand.types import Condition, Manifest
@@ -93,6 +94,9 @@ class MatrixRuntime:
             return _advance(see_matrix(snapshot))
         except SpecError as error:
             return self.end_early(snapshot, Verdict(Phase.FAILED, error.reason, error.message))
+
+    def resume(self, snapshot: Snapshot) -> Decision:
+        return refuse_resume(snapshot, "NotResumable", "a matrix is not resumed: restart it")
 
     def clear(self, snapshot: Snapshot) -> Decision:
         return NOTHING

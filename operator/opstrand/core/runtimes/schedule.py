@@ -37,6 +37,7 @@ from opstrand.core.planning.plan import Plan
 from opstrand.core.resolving.resolve import Resolved, read_frozen, resolve
 from opstrand.core.runtimes.base import Frozen
 from opstrand.core.runtimes.refused_child import end_with_children
+from opstrand.core.runtimes.resuming import refuse_resume
 from opstrand.core.runtimes.schedule_snapshot import (
     OPERATION,
     SKEW,
@@ -106,6 +107,9 @@ class ScheduleRuntime:
 
     def advance(self, snapshot: Snapshot) -> Decision:
         return _advance(see_schedule(snapshot))
+
+    def resume(self, snapshot: Snapshot) -> Decision:
+        return refuse_resume(snapshot, "NotResumable", "a schedule is not resumed: restart it")
 
     def clear(self, snapshot: Snapshot) -> Decision:
         # Its runs are deleted with it.

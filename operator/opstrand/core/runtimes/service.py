@@ -43,6 +43,7 @@ from opstrand.core.runtimes.replicas import Replicas, is_live, observe_replicas
 from opstrand.core.runtimes.service_end import (
     clear_service,
     find_limit,
+    resume_service,
     soonest,
     stop_service,
     wind_down,
@@ -83,6 +84,9 @@ class ServiceRuntime:
 
     def advance(self, snapshot: Snapshot) -> Decision:
         return _advance(see_service(snapshot))
+
+    def resume(self, snapshot: Snapshot) -> Decision:
+        return resume_service(see_service(snapshot))
 
     def clear(self, snapshot: Snapshot) -> Decision:
         return clear_service(see_service(snapshot))
@@ -137,7 +141,7 @@ def _serve_without(snapshot: ServiceSnapshot) -> Decision:
 
     Its Deployment is not created yet, was deleted, cannot create Pods, or is about to.
     """
-    if snapshot.phase is Phase.RETRYING and snapshot.status.get("reason") == "DeploymentLost":
+    if _is_due(snapshot):
         return _make_again(snapshot)
     if snapshot.is_being_deleted:
         return stop_service(snapshot, "Stopping", "its Operation is being deleted")
@@ -220,6 +224,12 @@ def _lose(snapshot: ServiceSnapshot) -> Decision:
     return Decision(
         status, requeue_after=backoff(spent, Fault.PLATFORM, first=snapshot.settings.retry_backoff)
     )
+
+
+def _is_due(snapshot: ServiceSnapshot) -> bool:
+    """Return whether the next thing to do is to create the Deployment again."""
+    is_lost = snapshot.status.get("reason") == "DeploymentLost"
+    return snapshot.phase is Phase.RESUMING or (snapshot.phase is Phase.RETRYING and is_lost)
 
 
 def _make_again(snapshot: ServiceSnapshot) -> Decision:

@@ -12,6 +12,7 @@ from typing import Any
 
 from opstrand.core.diagnosis.pod_status import is_being_deleted
 from opstrand.core.lifecycle.actions import Delete
+from opstrand.core.lifecycle.retry import Spent
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot, stamp
 from opstrand.core.lifecycle.transitions import advanced, end
 from opstrand.core.phase import Phase
@@ -19,6 +20,8 @@ from opstrand.core.planning.culling import ASK_AGAIN, read_culling
 from opstrand.core.pods.attempt import parse_count
 from opstrand.core.recorded import parse_moment
 from opstrand.core.runtimes.replicas import is_live
+from opstrand.core.runtimes.resuming import resume
+from opstrand.core.runtimes.service_facts import with_pods
 from opstrand.core.runtimes.service_snapshot import DEPLOYMENT, SERVICE, ServiceSnapshot, name_of
 from opstrand.types import Pod
 
@@ -38,6 +41,24 @@ def clear_service(snapshot: ServiceSnapshot) -> Decision:
     """
     stray = any(is_live(pod) for pod in snapshot.replicas) and not snapshot.deployment_is_gone
     return Decision(actions=delete_objects(snapshot)) if stray else NOTHING
+
+
+def resume_service(snapshot: ServiceSnapshot) -> Decision:
+    """Let a service that is over serve again, with its retries renewed.
+
+    Its limits count from its next start: a service starts once it serves.
+    """
+    if any(is_live(pod) for pod in snapshot.replicas):
+        return clear_service(snapshot)
+    again = resume(
+        snapshot,
+        attempt=int(snapshot.status.get("attempt") or 0) + 1,
+        retries=Spent().as_dict(),
+        pod={},
+        service=with_pods(snapshot, ()),
+    )
+    kept = {key: value for key, value in (again.status or {}).items() if key != "startedAt"}
+    return Decision(kept, requeue_after=again.requeue_after)
 
 
 def stop_service(snapshot: Snapshot, reason: str, message: str) -> Decision:

@@ -17,10 +17,12 @@ PHASES = [
     "Starting",
     "Running",
     "Retrying",
+    "Resuming",
     "Processing",
     "Stopping",
 ]
-PHASES += ["Succeeded", "Failed", "Stopped", "Skipped", "UpstreamFailed"]
+FINAL_PHASES = ["Succeeded", "Failed", "Stopped", "Skipped", "UpstreamFailed"]
+PHASES += FINAL_PHASES
 _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
@@ -72,6 +74,9 @@ def status_schema() -> Schema:
             "finishedAt": _MOMENT,
             "duration": {"type": "number", "description": "Seconds from start to end."},
             "elapsed": {**_TEXT, "description": "The duration for people, such as 3m12s."},
+            "resumedAt": _MOMENT,
+            "resume": _COUNT,
+            "round": _COUNT,
             "attempt": {"type": "integer", "minimum": 0},
             "platformRetries": {
                 "type": "integer",

@@ -24,7 +24,7 @@ from opstrand.spec.crd.schema import (
     object_schema,
     section_schema,
 )
-from opstrand.spec.crd.status import status_schema
+from opstrand.spec.crd.status import FINAL_PHASES, status_schema
 from opstrand.spec.crd.status_words import describe
 from opstrand.spec.operation import Control, Operation
 from opstrand.spec.shape import fields_of
@@ -93,7 +93,7 @@ def operation_crd() -> Schema:
     root = _root_schema(
         "One run of a component.", {"spec": spec, "status": describe(status_schema())}
     )
-    root["x-kubernetes-validations"].append(_immutable(ruled))
+    root["x-kubernetes-validations"] += [_immutable(ruled), _resumable()]
     columns = [
         _column("Kind", ".status.kind"),
         _column("Phase", ".status.phase"),
@@ -200,6 +200,29 @@ def _immutable(ruled: Sequence[str]) -> Schema:
     }
 
 
+def _resumable() -> Schema:
+    """Refuse a larger `control.resume` while the run is live, or while an order stands that would
+    end it again at once. One patch may do both: remove the order and resume.
+    """
+    new, old = "self.spec.control", "oldSelf.spec.control"
+    unchanged = f"has({old}) && has({old}.resume) && {old}.resume == {new}.resume"
+    finals = ", ".join(f"'{phase}'" for phase in FINAL_PHASES)
+    is_over = (
+        f"has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase in [{finals}]"
+    )
+    is_free = " && ".join(f"!(has({new}.{key}) && {new}.{key})" for key in ("stop", "skip"))
+    return {
+        "rule": f"!has({new}) || !has({new}.resume) || ({unchanged}) || ({is_over} && {is_free})",
+        "message": "only a run that is over can be resumed, without control.stop and control.skip",
+        "messageExpression": (
+            f"{is_over} ? 'control.stop or control.skip would end it at once: remove them in the "
+            "same patch' : 'the run has not ended: wait for its end, or stop it, before it is "
+            "resumed'"
+        ),
+        "fieldPath": ".spec.control",
+    }
+
+
 def _is_same(key: str) -> str:
     """Compare in both directions: the server skips keys of the first object that the schema does
     not name and the second object lacks.
@@ -233,7 +256,7 @@ def _one_of_rules() -> list[Schema]:
             "rule": "!has(oldSelf.control) || !has(oldSelf.control.resume) || "
             "(has(self.control) && has(self.control.resume) && self.control.resume >= "
             "oldSelf.control.resume)",
-            "message": "resume only grows",
+            "message": "control.resume only grows: write a larger number, and never remove it",
             "fieldPath": ".control",
         },
     ]

@@ -368,12 +368,6 @@ async def test_a_run_that_is_over_is_left_alone_and_can_be_restarted(
     await runs.put(operation(phase="Failed"))
     assert (await api.post(RUN + "/stop")).status == 200
     assert "control" not in (await runs.get("quick-start", UUID))["spec"]
-    refusal = await api.post(RUN + "/resume")
-    assert (refusal.status, "restart creates a new run" in (await refusal.json())["detail"]) == (
-        400,
-        True,
-    )
-    assert "control" not in (await runs.get("quick-start", UUID))["spec"]
     again = await (await api.post(RUN + "/restart", json={"tags": ["again"]})).json()
     copy = await runs.get("quick-start", again["uuid"])
     assert again["uuid"] != UUID
@@ -385,6 +379,40 @@ async def test_a_run_that_is_over_is_left_alone_and_can_be_restarted(
     ]
     known = render_globals(read_identity(copy, Settings()))
     assert (known["cloning_kind"], known["original_uuid"]) == ("restart", UUID)
+
+
+async def test_a_run_that_is_over_is_resumed_with_the_next_number_and_without_its_stop(
+    api: Api, runs: MemoryRuns
+) -> None:
+    made = operation(phase="Stopped")
+    made["spec"]["control"] = {"stop": True, "invalidate": True, "resume": 2}
+    made["status"]["resume"] = 3
+    await runs.put(made)
+    # The second order comes before the operator acted on the first.
+    for _ in range(2):
+        answer = await api.post(RUN + "/resume")
+        assert (answer.status, (await answer.json())["uuid"]) == (201, UUID)
+        body = await runs.get("quick-start", UUID)
+        assert body["spec"]["control"] == {"invalidate": True, "resume": 4}
+
+
+@pytest.mark.parametrize(
+    ("phase", "body", "expected"),
+    [
+        ("Running", {}, "has not ended (Running)"),
+        ("Resuming", {}, "has not ended (Resuming)"),
+        ("Failed", {"content": "{}"}, "content: a resumed run keeps its file"),
+        ("Failed", {"name": "other"}, "name: a resumed run keeps its file"),
+    ],
+)
+async def test_what_cannot_be_resumed_is_refused_and_not_stored(
+    api: Api, runs: MemoryRuns, phase: str, body: dict[str, Any], expected: str
+) -> None:
+    await runs.put(operation(phase=phase))
+    refusal = await api.post(RUN + "/resume", json=body)
+    assert refusal.status == 400
+    assert expected in (await refusal.json())["detail"]
+    assert "control" not in (await runs.get("quick-start", UUID))["spec"]
 
 
 async def test_a_deleted_run_is_gone(api: Api) -> None:

@@ -20,6 +20,7 @@ EXPECTED = {
     Phase.STARTING: ("InProgress", "InProgress"),
     Phase.RUNNING: ("InProgress", "Current"),
     Phase.RETRYING: ("InProgress", "InProgress"),
+    Phase.RESUMING: ("InProgress", "InProgress"),
     Phase.PROCESSING: ("InProgress", "InProgress"),
     Phase.STOPPING: ("InProgress", "InProgress"),
     Phase.SUCCEEDED: ("Current", "Current"),

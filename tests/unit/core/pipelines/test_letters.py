@@ -17,6 +17,7 @@ LETTERS = {
     "Starting": "r",
     "Running": "r",
     "Retrying": "r",
+    "Resuming": "w",
     "Processing": "r",
     "Stopping": "r",
     "Succeeded": "s",
