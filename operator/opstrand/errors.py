@@ -81,6 +81,10 @@ REASONS: dict[str, str] = {
         "Create the upstream, or fix its name; the run waits a bounded time for it."
     ),
     "UpstreamPending": "Nothing to do: it starts when the upstream has what it asks for.",
+    "StoreUnavailable": (
+        "Nothing to do while the API is away for a moment: it goes on when the API answers; its "
+        "own log says what is wrong with it."
+    ),
     "UpstreamFailed": "Fix the upstream and run it again, then this one.",
     "UpstreamSkipped": "Run the upstream, or do not depend on it.",
     "UpstreamDeleted": "Run the upstream again; it is being deleted.",

@@ -34,6 +34,9 @@ class Settings:
     #: The PEM certificates that runs verify the API with; the variable names the file. Empty: the
     #: default trust store.
     api_ca: str = ""
+    #: The file of the token with which the operator asks the API for runs whose Operation is gone.
+    #: Empty: it does not ask, and such a run counts as not found.
+    api_token: str = ""
     #: The files of the API's certificate and key. With both, the API serves TLS only. They are read
     #: again when they change; `ca.crt` in the same folder is what the API publishes.
     api_tls_cert: str = ""

@@ -83,6 +83,7 @@ KUBECTL = MANIFESTS.parent / ".venv/bin/kubectl"
 
 Made = dict[tuple[str, str], dict[str, Any]]
 NAMES = ("opstrand-api", "opstrand-operator")
+TOKEN = "/var/run/secrets/opstrand/token"
 
 
 def build(folder: Path, *components: str) -> Made:
@@ -138,7 +139,7 @@ def test_the_api_speaks_tls_as_it_is_installed(tmp_path: Path) -> None:
     )
     assert told == {
         NAMES[0]: {"OPSTRAND_API_TLS_CERT": "/tls.crt", "OPSTRAND_API_TLS_KEY": "/tls.key"},
-        NAMES[1]: {"OPSTRAND_API_CA": "/ca.crt"},
+        NAMES[1]: {"OPSTRAND_API_CA": "/ca.crt", "OPSTRAND_API_TOKEN": TOKEN},
     }
     assert mounted[NAMES[0]]["secret"] == {
         "secretName": SECRET,
@@ -180,7 +181,27 @@ def test_the_component_for_plain_http_leaves_nothing_of_tls(tmp_path: Path) -> N
         for key in made
         if key[0] in ("Secret", "Role", "RoleBinding") or key[1] == "opstrand-api-ca"
     ]
-    assert {one["name"] for one in container_of(made, NAMES[1])["env"]} == {"OPSTRAND_CRASH_RECORD"}
+    assert {one["name"] for one in container_of(made, NAMES[1])["env"]} == {
+        "OPSTRAND_CRASH_RECORD",
+        "OPSTRAND_API_TOKEN",
+    }
+
+
+def test_the_operator_asks_the_api_with_a_token_for_it_alone(tmp_path: Path) -> None:
+    made = build(tmp_path / "all")
+    (volume,) = [one for one in volumes_of(made, NAMES[1]) if "projected" in one]
+    (source,) = volume["projected"]["sources"]
+    assert source["serviceAccountToken"]["audience"] == Settings().audience
+    (mount,) = [
+        one for one in container_of(made, NAMES[1])["volumeMounts"] if one["name"] == volume["name"]
+    ]
+    assert f"{mount['mountPath']}/{source['serviceAccountToken']['path']}" == TOKEN
+    without = build(tmp_path / "none", "without-data")
+    assert "token" not in yaml.safe_dump(without["Deployment", NAMES[1]]).lower()
+
+
+def volumes_of(made: Made, name: str) -> list[dict[str, Any]]:
+    return list(made["Deployment", name]["spec"]["template"]["spec"]["volumes"])
 
 
 def test_the_component_for_the_aggregation_layer_opens_one_port(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ get, or the token of a run for itself, its upstreams and its pipeline:
     POST   S/{artifact, artifacts}                                           the run itself; patch
     DELETE S/{artifact, artifacts}                                           the run itself; patch
 
+    POST   /operator/v1/namespaces/NAMESPACE/runs (api.stored)               get, list
+
 P/runs accepts the parameters query, sort, limit and offset. `api.v1` describes its own paths, below
 /apis and /openapi; who may read them is a right on the resources of its own group.
 """

@@ -10,14 +10,14 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from opstrand.api import content_job, contents, submission, validation
+from opstrand.api import content_job, contents, stored, submission, validation
 from opstrand.api.aggregated import open_port
 from opstrand.api.app import create_app
 from opstrand.api.auth.expired_tokens import ExpiredTokens
@@ -104,7 +104,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
             files=_open_files(settings, KubeApi(session)),
             limits=request_limits(settings),
             is_proven=auth.is_proven,
-            resources=discovery.ROUTES,
+            resources=[*discovery.ROUTES, *_list_routes(runs)],
         )
         read_context = (lambda: tls.certificate.context) if tls else None
         limits = connection_limits(settings)
@@ -125,6 +125,11 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+
+
+def _list_routes(runs: ClusterRuns | KeptRuns) -> Sequence[web.RouteDef]:
+    """What the operator asks of a store, if there is one."""
+    return stored.make_routes(runs) if isinstance(runs, KeptRuns) else ()
 
 
 def _open_files(settings: Settings, cluster: KubeApi) -> KeptFiles | None:

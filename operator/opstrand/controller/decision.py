@@ -9,28 +9,31 @@ not decide what becomes of a run: `core.decide` does.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from opstrand.controller.decision_job import MODULE as JOB
 from opstrand.controller.decision_job import Needs, warm_up
 from opstrand.controller.gather import Gathered, World
 from opstrand.controller.references import (
+    Found,
     check_waiting,
     find_component,
     find_components,
+    find_searched,
     find_upstream,
 )
 from opstrand.controller.suggestions import suggest_component, suggest_upstream
 from opstrand.core.compiling.prepare import Prepared, prepare
 from opstrand.core.decide import decide
-from opstrand.core.lifecycle.snapshot import Decision, Snapshot
-from opstrand.core.packed import is_large, to_parcel
+from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
+from opstrand.core.packed import Head, is_large, to_parcel
 from opstrand.core.pipelines.letters import ABSENT
 from opstrand.core.pods.volumes import store_path
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.refs import Ref
-from opstrand.core.resolving.upstream import read_upstream
+from opstrand.core.resolving.stored import Unanswered
+from opstrand.core.resolving.upstream import read_found
 from opstrand.core.runtimes.gates import is_decided_unread
 from opstrand.errors import SpecError
 from opstrand.logs import about
@@ -73,14 +76,10 @@ def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
         raise NeedsWorker
     snapshot = snapshot.changed(components=_read_components(key, prepared, world))
     bodies = find_upstream(key, prepared.refs, world)
-    if len(bodies) > _FEW or any(map(is_large, bodies.values())):
+    if len(bodies) > _FEW or any(isinstance(one, Head) for one in bodies.values()):
         raise NeedsWorker
-    store = store_path(snapshot.catalog)
-    places = (store, prepared.identity.context_root)
-    upstream = {
-        ref: None if body is None else read_upstream(body, world.settings, *places)
-        for ref, body in bodies.items()
-    }
+    places = (store_path(snapshot.catalog), prepared.identity.context_root)
+    upstream = {ref: read_found(body, world.settings, *places) for ref, body in bodies.items()}
     return snapshot.changed(upstream=upstream, near=suggest_upstream(snapshot, bodies, world.cache))
 
 
@@ -146,26 +145,43 @@ async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decisi
         check_waiting(snapshot.body, world)
     bodies = find_upstream(key, found.refs, world)
     seen["near"] = suggest_upstream(snapshot, bodies, world.cache)
-    parcels = {ref: to_parcel(one) for ref, one in bodies.items()}
-    project = world.cache.operations(key[0]) if found.has_joins else []
-    chunks = (
-        [to_parcel(one) for one in project[at : at + _CHUNK]]
-        for at in range(0, len(project), _CHUNK)
-    )
+    parcels = {ref: _to_parcel(one) for ref, one in bodies.items()}
     components = {
         name: to_parcel(one) for name, one in find_components(key, found.components, world).items()
     }
-    decision: Decision = await account.run(
-        "decide_run",
-        body,
-        to_parcel(component),
-        parcels,
-        snapshot.now,
-        seen,
-        components,
-        chunks=chunks,
-    )
-    return decision
+    questions = found.searches
+    while True:
+        project = world.cache.operations(key[0]) if found.has_joins else []
+        seen["searched"], stored = find_searched(key, questions, world)
+        if _is_on_its_way((*bodies.values(), *(seen["searched"] or {}).values())):
+            return NOTHING
+        decision: Decision = await account.run(
+            "decide_run",
+            body,
+            to_parcel(component),
+            parcels,
+            snapshot.now,
+            seen,
+            components,
+            # What is in the cluster comes first: of two bodies of one run, the first counts.
+            chunks=_cut([*map(to_parcel, project), *stored]),
+        )
+        if decision.asks <= questions:
+            return decision
+        questions |= decision.asks
+
+
+def _is_on_its_way(found: Iterable[object]) -> bool:
+    """Whether the store was just asked for one of these: the run is woken by the answer."""
+    return Unanswered() in found
+
+
+def _to_parcel(found: Found) -> Any:
+    return found if isinstance(found, Unanswered) else to_parcel(found)
+
+
+def _cut(parcels: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (parcels[at : at + _CHUNK] for at in range(0, len(parcels), _CHUNK))
 
 
 #: The fields of a snapshot that do not come from the run's file.

@@ -22,8 +22,10 @@ from opstrand.core.phase import is_frozen
 from opstrand.core.pipelines.outline import Outline, read_outline
 from opstrand.core.pods.volumes import store_path
 from opstrand.core.recorded import read_own_status
+from opstrand.core.resolving.joins import list_searches
 from opstrand.core.resolving.refs import Ref, Upstream
-from opstrand.core.resolving.upstream import read_upstream
+from opstrand.core.resolving.stored import StoredRuns
+from opstrand.core.resolving.upstream import read_found, read_upstream
 from opstrand.core.templates.evaluation import evaluate_traced
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
@@ -75,6 +77,8 @@ class Needs:
     has_joins: bool
     #: The Components that the operations of a pipeline name.
     components: frozenset[str] = frozenset()
+    #: What its joins ask of the store, as far as that is known.
+    searches: frozenset[StoredRuns] = frozenset()
 
 
 def decide_run(
@@ -103,10 +107,7 @@ def decide_run(
     bodies = {ref: from_parcel(one) for ref, one in (upstream or {}).items()}
     store = store_path(seen["catalog"])
     places = (store, read_identity(whole, settings).context_root)
-    others = {
-        ref: None if one is None else read_upstream(one, settings, *places)
-        for ref, one in bodies.items()
-    }
+    others = {ref: read_found(one, settings, *places) for ref, one in bodies.items()}
     runs = _read_runs(project, settings, places)
     snapshot = Snapshot(
         whole,
@@ -153,12 +154,13 @@ def _read_specs(components: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def _read_runs(
     project: Sequence[Any], settings: Settings, places: tuple[str, str]
 ) -> tuple[Upstream, ...]:
-    """Return the runs of the project that still exist."""
-    return tuple(
-        read_upstream(found, settings, *places)
-        for one in project
-        if (found := from_parcel(one)) is not None
-    )
+    """Return the runs of the project, each once: of two bodies of one run, the first counts."""
+    runs: dict[str, Upstream] = {}
+    for one in project:
+        if (found := from_parcel(one)) is not None:
+            run = read_upstream(found, settings, *places)
+            runs.setdefault(run.uuid, run)
+    return tuple(runs.values())
 
 
 def _empty_unchanged(status: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,8 +174,14 @@ def _empty_unchanged(status: Mapping[str, Any], before: Mapping[str, Any]) -> di
 def _find_needs(prepared: Prepared | SpecError) -> Needs | None:
     if isinstance(prepared, SpecError):
         return None
-    has_joins = prepared.compiled is not None and bool(prepared.compiled.joins)
-    needs = Needs(prepared.refs, prepared.missing_component, has_joins, prepared.components)
+    compiled = prepared.compiled
+    needs = Needs(
+        prepared.refs,
+        prepared.missing_component,
+        has_joins=compiled is not None and bool(compiled.joins),
+        components=prepared.components,
+        searches=frozenset() if compiled is None else list_searches(compiled),
+    )
     return needs if needs != _NOTHING else None
 
 

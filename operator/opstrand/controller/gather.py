@@ -20,6 +20,7 @@ from opstrand.controller.crash_record import CrashRecord
 from opstrand.controller.outlines import Outlines
 from opstrand.controller.probe import ask_activity
 from opstrand.controller.stopwatch import Stopwatch
+from opstrand.controller.store_reader import StoreReader
 from opstrand.core.decide import list_asks, needs_file
 from opstrand.core.lifecycle.asks import (
     Ask,
@@ -75,6 +76,8 @@ class World:
     crashes: CrashRecord = field(default_factory=CrashRecord)
     #: What the files of the pipelines that run say.
     outlines: Outlines = field(default_factory=Outlines)
+    #: Answers for runs whose objects are gone; None: such a run counts as not found.
+    store: StoreReader | None = None
     #: Measures time by a clock that cannot be set; None: the wall clock is trusted.
     stopwatch: Stopwatch | None = None
 

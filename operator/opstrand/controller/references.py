@@ -1,7 +1,7 @@
 """Look up what a run's file refers to: its component, and the runs that its params name.
 
 Owns that a run is woken by what it waits for, and where a ref is looked up: inside a pipeline it
-names a sibling or the pipeline. Must not do I/O.
+names a sibling or the pipeline, and a uuid may be that of a run of the store. Must not do I/O.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from opstrand.core.packed import unpack
 from opstrand.core.pipelines.children import MAX_DEPTH
 from opstrand.core.pipelines.hub import check_above, find_frozen
 from opstrand.core.resolving.cycles import check_circle
+from opstrand.core.resolving.joins import Searched
 from opstrand.core.resolving.refs import Ref
 from opstrand.core.resolving.scope import check_sibling, find_pipeline, is_outside, sibling_name
+from opstrand.core.resolving.stored import StoredRuns, Unanswered
 from opstrand.types import Body, Key
 
 
@@ -60,10 +62,12 @@ def _list_above(key: Key, world: World) -> Iterator[Body]:
         yield body
 
 
-def find_upstream(
-    key: Key, refs: Iterable[Ref], world: World
-) -> dict[Ref, Mapping[str, Any] | None]:
-    """The bodies of every run that the params refer to.
+#: What is known of a run that is referred to: its body, or that the store has not answered yet.
+Found = Mapping[str, Any] | Unanswered | None
+
+
+def find_upstream(key: Key, refs: Iterable[Ref], world: World) -> dict[Ref, Found]:
+    """The bodies of every run that the params refer to, also of those whose object is gone.
 
     Registers the wait before it reads, with no await between, so that no end of a run is missed.
     """
@@ -72,7 +76,29 @@ def find_upstream(
         return dict.fromkeys(refs)
     subjects = {ref: _subject(ref, body, world) for ref in refs}
     world.cache.wait(key, frozenset(subject for subject in subjects.values() if subject))
-    return {ref: _find_body(ref, body, world) for ref in subjects}
+    return {ref: _find_body(ref, body, world) or _find_stored(ref, key, world) for ref in subjects}
+
+
+def _find_stored(ref: Ref, key: Key, world: World) -> Found:
+    """What the store says of a run that has no object. A name means an object, which may come."""
+    if ref.kind != "runs" or world.store is None:
+        return None
+    return world.store.find(key, ref.target)
+
+
+def find_searched(
+    key: Key, questions: Iterable[StoredRuns], world: World
+) -> tuple[Searched, list[bytes]]:
+    """Which of these searches the store has answered, and the runs that it found, as parcels."""
+    if world.store is None or not world.store.is_there:
+        return None, []
+    searched: dict[StoredRuns, Unanswered | None] = {}
+    found: list[bytes] = []
+    for question in questions:
+        answer = world.store.search(key, question)
+        searched[question] = answer if isinstance(answer, Unanswered) else None
+        found += () if isinstance(answer, Unanswered) else answer
+    return searched, found
 
 
 def check_waiting(body: Mapping[str, Any], world: World) -> None:

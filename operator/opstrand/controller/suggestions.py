@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any
 
 from opstrand.controller.cache import Cache
 from opstrand.core.lifecycle.snapshot import Snapshot
@@ -27,7 +26,7 @@ def suggest_component(snapshot: Snapshot, name: str, cache: Cache) -> dict[str, 
 
 
 def suggest_upstream(
-    snapshot: Snapshot, bodies: Mapping[Ref, Mapping[str, Any] | None], cache: Cache
+    snapshot: Snapshot, bodies: Mapping[Ref, object], cache: Cache
 ) -> dict[str, str]:
     """What the missing `ops.NAME` may mean, by the ref.
 

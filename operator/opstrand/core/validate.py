@@ -28,7 +28,8 @@ from opstrand.core.pods.volumes import store_path
 from opstrand.core.resolving.bindings import bind_params
 from opstrand.core.resolving.joins import find_search
 from opstrand.core.resolving.refs import Ref, collect_refs
-from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
+from opstrand.core.resolving.resolve import Resolved, resolve
+from opstrand.core.resolving.waits import Waiting
 from opstrand.core.templates.lookups import RAW, is_template, parse_plain
 from opstrand.core.templates.meter import Evaluate, metered
 from opstrand.errors import MAX_PROBLEMS, Problem, SpecError

@@ -12,6 +12,7 @@ import logging
 import signal
 import time
 from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from itertools import chain, repeat
 from typing import Any, cast
@@ -27,6 +28,8 @@ from opstrand.controller.gather import World
 from opstrand.controller.queue import Queue
 from opstrand.controller.reconcile import Outcome, reconcile
 from opstrand.controller.stopwatch import Stopwatch
+from opstrand.controller.store_client import StoreClient
+from opstrand.controller.store_reader import StoreReader
 from opstrand.controller.sync import Sync
 from opstrand.core import names
 from opstrand.errors import PlatformError, SpecError
@@ -99,6 +102,27 @@ async def stop_at_other_settings(settings: Settings, stop: asyncio.Event, interv
 
 
 async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.Event) -> None:
+    async with AsyncExitStack() as standing:
+        store = await _open_store(settings, standing)
+        await _operate(session, pool, settings, stop, store)
+
+
+async def _open_store(settings: Settings, standing: AsyncExitStack) -> StoreReader | None:
+    """Return what answers for runs that are gone; `standing` closes it."""
+    if not settings.api_token:
+        return None
+    store = StoreReader(await standing.enter_async_context(StoreClient(settings)))
+    standing.push_async_callback(store.stop)
+    return store
+
+
+async def _operate(
+    session: Session,
+    pool: Pool,
+    settings: Settings,
+    stop: asyncio.Event,
+    store: StoreReader | None,
+) -> None:
     catalog = CatalogReader(settings.connections)
     catalog.start()
     crashes = CrashRecord(settings.crash_record)
@@ -119,6 +143,8 @@ async def _run(session: Session, pool: Pool, settings: Settings, stop: asyncio.E
         reconcile_parked=once_parked,
         parked_slots=pool.workers,
     )
+    if store is not None:
+        world.store, store.wake = store, queue.add_all
     sync = Sync(world, queue)
     if not await _unless_stopped(sync.list_at_start(settings.first_list_patience), stop):
         return

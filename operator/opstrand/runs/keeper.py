@@ -101,6 +101,20 @@ class KeptRuns:
             raise RunNotFound(uuid)
         return kept.body
 
+    async def record(self, project: str, uuid: str) -> Body | None:
+        """The run of this uuid without a look at the cluster, for a caller that watches it too.
+
+        Raises Refused while it is not known how a run that has no object any more ended.
+        """
+        here = self._live.peek(project, uuid) or self._archiver.find(project, uuid)
+        if here is not None:
+            return here
+        self._live.check_ready()
+        kept = await self._archive.get(project, uuid)
+        if kept is not None and not kept.is_deleted:
+            raise Refused(f"it is not stored yet how the run {uuid} ended")
+        return None if kept is None else kept.body
+
     async def list(self, project: str) -> Sequence[Listed]:
         return await self._live.list(project)
 

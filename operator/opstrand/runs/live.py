@@ -90,6 +90,11 @@ class ClusterRuns(ListedRuns):
     async def ready(self) -> bool:
         return self._informer.is_synced
 
+    def check_ready(self) -> None:
+        """Raise PlatformError unless all runs of the cluster are known."""
+        if not self._informer.is_synced:
+            raise PlatformError(_NOT_SYNCED, retry_after=1)
+
     async def wait_until_ready(self) -> None:
         await self._informer.synced.wait()
 
@@ -134,8 +139,7 @@ class ClusterRuns(ListedRuns):
             await list_into(self._cluster, Scope(OPERATIONS, project), self._index)
 
     async def list(self, project: str) -> Sequence[Listed]:
-        if not self._informer.is_synced:
-            raise PlatformError(_NOT_SYNCED, retry_after=1)
+        self.check_ready()
         if project not in await self.projects() and project not in await self._list_projects():
             raise ProjectNotFound(project)
         return self._index.list(project)

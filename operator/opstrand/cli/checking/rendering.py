@@ -27,8 +27,9 @@ from opstrand.core.names import (
 from opstrand.core.planning.connections import Catalog
 from opstrand.core.pods.attempt import Attempt, render_attempt
 from opstrand.core.resolving.refs import Ref, Upstream
-from opstrand.core.resolving.resolve import Resolved, Waiting, resolve
+from opstrand.core.resolving.resolve import Resolved, resolve
 from opstrand.core.resolving.upstream import read_upstream
+from opstrand.core.resolving.waits import Waiting
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.settings import Settings

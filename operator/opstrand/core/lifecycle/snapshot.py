@@ -21,7 +21,9 @@ from opstrand.core.planning.connections import EMPTY, Catalog
 from opstrand.core.planning.culling import Activity
 from opstrand.core.planning.plan import Plan
 from opstrand.core.recorded import parse_moment, read_own_status, read_status
+from opstrand.core.resolving.joins import Searched
 from opstrand.core.resolving.refs import Ref, Upstream
+from opstrand.core.resolving.stored import StoredRuns, Unanswered
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import SpecError
 from opstrand.settings import Settings
@@ -68,13 +70,15 @@ class Snapshot:
     now: datetime
     settings: Settings
     evaluate: Evaluate
-    upstream: Mapping[Ref, Upstream | None] = field(default_factory=dict)
+    upstream: Mapping[Ref, Upstream | Unanswered | None] = field(default_factory=dict)
     #: The known name that is most similar to a missing one, by the missing ref or Component.
     near: Mapping[str, str] = field(default_factory=dict)
     #: The Components that the operations of a pipeline name, as far as they exist: their specs.
     components: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     #: Every run of the project, if the operation has joins: their queries select among them.
     project: Sequence[Upstream] = ()
+    #: Which searches were asked of the store. What they found is in `project`.
+    searched: Searched = None
     #: The answers to what the run's kind asked.
     answers: Answers = field(default_factory=dict)
     #: Returns the time passed since a time of this run, whatever happened to the clock (None:
@@ -267,14 +271,15 @@ class Decision:
     A `status` of None means that there is nothing to write.
 
     `freeze`: the write must fail if the object changed since it was read. `requeue_after`: look
-    again after so many seconds. `plan`: what the created objects run, for those who run it without
-    a cluster.
+    again after so many seconds. `asks`: must be asked of the store before the decision can be made.
+    `plan`: what the created objects run, for those who run it without a cluster.
     """
 
     status: Status | None = None
     actions: tuple[Action, ...] = ()
     freeze: bool = False
     requeue_after: float | None = None
+    asks: frozenset[StoredRuns] = frozenset()
     plan: Plan | None = field(default=None, compare=False)
 
 

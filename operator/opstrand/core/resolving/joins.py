@@ -7,16 +7,18 @@ document ("you cannot provide ref to joins' params or matrix params").
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
 
 from opstrand.core.limits import JOINS
 from opstrand.core.operation import CompiledOperation
-from opstrand.core.resolving.query import select
+from opstrand.core.resolving.query import MOST, select
 from opstrand.core.resolving.query_grammar import parse_count, parse_query, parse_sort
 from opstrand.core.resolving.refs import Ask, Upstream, parse_ask
+from opstrand.core.resolving.stored import NotSearched, StoredRuns, Unanswered
 from opstrand.core.resolving.upstream_values import ABSENT, find_value, place_files
 from opstrand.core.templates.lookups import is_template
 from opstrand.core.templates.template import Evaluate, refuse, render
@@ -24,6 +26,11 @@ from opstrand.errors import Problem, SpecError
 from opstrand.spec.params import PARAM_KEYS, JoinParam
 from opstrand.text import suggest
 
+#: The most runs that one search asks of the store.
+_MOST_ASKED = 2 * MOST
+#: The searches that were asked of the store, and those that it has not answered; None: there is no
+#: store.
+Searched = Mapping[StoredRuns, Unanswered | None] | None
 _KEYS = ("query", "sort", "limit", "offset", "params")
 _NO_REF = "you cannot give a ref here: {why}"
 
@@ -206,16 +213,26 @@ def search(
     values: Mapping[str, Any],
     path: str,
     *,
+    searched: Searched = None,
     evaluate: Evaluate = refuse,
 ) -> Sequence[Upstream]:
     """Return the runs of the project that a join finds now, in its order.
 
-    Templates in the search read `values`, and what they print are values.
+    Templates in the search read `values`, and what they print are values. Raises NotSearched if
+    there is a store that has not answered the search.
     """
     found = render(find_search(join), values, path, evaluate=evaluate, traced=True)
     problems = list(_check_search(found, path))
     if problems:
         raise SpecError.of(problems)
+    if searched is not None:
+        ask = _ask_of(found)
+        if ask.most > _MOST_ASKED:
+            words = f"an offset of at most {_MOST_ASKED - MOST} can be searched"
+            raise SpecError("TooLarge", words, f"{path}.offset")
+        answer = searched.get(ask)
+        if ask not in searched or answer is not None:
+            raise NotSearched(ask, path, answer)
     return select(
         found.get("query"),
         found.get("sort"),
@@ -224,3 +241,25 @@ def search(
         project,
         path=path,
     )
+
+
+def list_searches(compiled: CompiledOperation) -> frozenset[StoredRuns]:
+    """Return what the joins ask of the store, as far as no template decides about it.
+
+    A search that is wrong is left out: `search` reports it.
+    """
+    return frozenset(_list_asks(find_search(join) for join in compiled.joins or ()))
+
+
+def _list_asks(searches: Iterable[Mapping[str, Any]]) -> Iterator[StoredRuns]:
+    for found in searches:
+        with suppress(SpecError):
+            if not any(map(_is_rendered_later, found.values())):
+                yield _ask_of(found)
+
+
+def _ask_of(found: Mapping[str, Any]) -> StoredRuns:
+    """Return what a search asks of the store: no other stored run can be on its page."""
+    limit, offset = (parse_count(found.get(key), key) for key in ("limit", "offset"))
+    most = offset + min(limit or MOST, MOST)
+    return StoredRuns(found.get("query") or "", found.get("sort") or "", most)

@@ -9,19 +9,21 @@ result.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from opstrand.core.identity import Identity
-from opstrand.core.limits import EDGES, INPUTS, MESSAGE, OUTPUTS, check_size
+from opstrand.core.limits import EDGES, INPUTS, OUTPUTS, check_size
 from opstrand.core.names import is_run_name
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.resolving.bindings import Slot, bind, bind_params
-from opstrand.core.resolving.joins import find_search, read_join, search
+from opstrand.core.resolving.joins import Searched, find_search, read_join, search
 from opstrand.core.resolving.refs import Edge, Ref, Upstream
+from opstrand.core.resolving.stored import NotSearched, Unanswered
 from opstrand.core.resolving.upstream_values import Pending, read
+from opstrand.core.resolving.waits import SearchWaits, Waiting, Waits
 from opstrand.core.templates.context import Scope
 from opstrand.core.templates.lookups import find_names, is_template
 from opstrand.core.templates.meter import Evaluate, Exhausted, Metered, metered
@@ -46,28 +48,22 @@ class Resolved:
     edges: tuple[Edge, ...] = ()
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """Why a run cannot start yet: UpstreamNotFound or UpstreamPending, a message, and the refs."""
-
-    reason: str
-    message: str
-    on: frozenset[Ref]
-
-
 def resolve(
     compiled: CompiledOperation,
     identity: Identity,
-    upstreams: Mapping[Ref, Upstream | None],
+    upstreams: Mapping[Ref, Upstream | Unanswered | None],
     *,
     project: Sequence[Upstream] | None = None,
+    searched: Searched = None,
     evaluate: Evaluate = refuse,
 ) -> Resolved | Waiting:
     """Resolve the values of one run, or return what they wait for.
 
     `upstreams` has every ref of `collect_refs`; None stands for a run that was not found. `project`
-    are the runs among which joins select; None if they are not known. `evaluate` renders what is
-    more than a look-up. Raises SpecError with every problem that can be seen now.
+    are the runs among which joins select; None if they are not known. `searched` are the searches
+    that were asked of the store, with what they found among `project`; None if there is no store.
+    `evaluate` renders what is more than a look-up. Raises SpecError with every problem that can be
+    seen now.
     """
     evaluate = metered(evaluate)
     bindings = bind_params(compiled)
@@ -81,10 +77,9 @@ def resolve(
     waiting = found.read_refs(compiled, upstreams)
     if waiting is not None:
         return waiting
-    found.settle_rest(
-        compiled.joins or (), [run for run in project or () if run.uuid != identity.uuid]
-    )
-    return found.finish()
+    others = [run for run in project or () if run.uuid != identity.uuid]
+    waiting = found.settle_rest(compiled.joins or (), others, searched)
+    return waiting or found.finish()
 
 
 class _Found:
@@ -107,13 +102,15 @@ class _Found:
                     problems.extend(error.problems)
 
     def read_refs(
-        self, compiled: CompiledOperation, upstreams: Mapping[Ref, Upstream | None]
+        self,
+        compiled: CompiledOperation,
+        upstreams: Mapping[Ref, Upstream | Unanswered | None],
     ) -> Waiting | None:
         """Read every value of a run that is named.
 
         Raises SpecError with all values that will never come, before it waits for anything.
         """
-        waits, problems = _Waits(), list[Problem]()
+        waits, problems = Waits(), list[Problem]()
         for index, slot in enumerate(self.slots):
             try:
                 if slot.ref is not None:
@@ -138,11 +135,14 @@ class _Found:
         index: int,
         slot: Slot,
         ref: Ref,
-        upstream: Upstream | None,
+        upstream: Upstream | Unanswered | None,
         lenient: bool,
-        waits: _Waits,
+        waits: Waits,
     ) -> None:
         assert slot.ask is not None
+        if isinstance(upstream, Unanswered):
+            waits.add_unanswered(ref, upstream, slot)
+            return
         if (upstream.uuid if upstream else ref.target) == self.identity.uuid:
             raise SpecError("RefToItself", f"'{ref}' is this very run", f"{slot.path}.ref")
         if upstream is None and ref.kind == "dag" and self.identity.is_alone:
@@ -188,36 +188,53 @@ class _Found:
         _, values = self.edges.setdefault((upstream.uuid, kind), (upstream, {}))
         values[slot.name] = str(slot.ask)
 
-    def settle_rest(self, joins: Sequence[Mapping[str, Any]], project: Sequence[Upstream]) -> None:
+    def settle_rest(
+        self,
+        joins: Sequence[Mapping[str, Any]],
+        project: Sequence[Upstream],
+        searched: Searched,
+    ) -> Waiting | None:
         """Render every template and run every join's search once, after the values it reads."""
         pending: dict[str, list[int]] = {}
         for index, slot in enumerate(self.slots):
             if index not in self.values:
                 pending.setdefault(slot.name, []).append(index)
         if not pending:
-            return
+            return None
         scope = Scope(self.identity, evaluate=self.evaluate)
         for index, value in sorted(self.values.items()):
             self._show(scope, index, value)
         find = cache(
             lambda join: search(
-                joins[join], project, scope.values, f"joins[{join}]", evaluate=self.evaluate
+                joins[join],
+                project,
+                scope.values,
+                f"joins[{join}]",
+                searched=searched,
+                evaluate=self.evaluate,
             )
         )
         problems: list[Problem] = []
         lost: set[str] = set()
+        waits = SearchWaits()
         for name, reads in _order(
             {name: [self.slots[i] for i in indexes] for name, indexes in pending.items()}, joins
         ):
             if len(problems) >= MAX_PROBLEMS or not lost.isdisjoint(reads):
-                lost.add(name)  # what it reads is wrong, which was reported
+                lost.add(name)  # what it reads is wrong, which was reported, or not known yet
                 continue
             for index in pending[name]:
-                wrong = self._try_to_settle(index, scope, find)
+                try:
+                    wrong = self._try_to_settle(index, scope, find)
+                except NotSearched as missing:
+                    waits.add(missing)
+                    lost.add(name)
+                    continue
                 problems += wrong
                 lost |= {name} if wrong else set()
         if problems:
             raise SpecError.of(list(dict.fromkeys(problems)))
+        return waits.finish()
 
     def _try_to_settle(
         self, index: int, scope: Scope, find: Callable[[int], Sequence[Upstream]]
@@ -278,36 +295,6 @@ class _Found:
             for (_, kind), (run, values) in self.edges.items()
         )
         return Resolved(inputs, outputs, edges)
-
-
-@dataclass
-class _Waits:
-    """What does not exist yet, collected over all refs so that a person sees all of it at once."""
-
-    missing: dict[Ref, str] = field(default_factory=dict)
-    pending: dict[Ref, list[str]] = field(default_factory=dict)
-    names: dict[Ref, str] = field(default_factory=dict)
-
-    def add_missing(self, ref: Ref, slot: Slot) -> None:
-        self.missing.setdefault(ref, slot.path)
-
-    def add_pending(self, ref: Ref, upstream: Upstream, pending: Pending, slot: Slot) -> None:
-        self.names[ref] = f"'{ref}' ({upstream.phase})"
-        self.pending.setdefault(ref, []).append(f"{pending.what} for {slot.path}")
-
-    def finish(self) -> Waiting | None:
-        on = frozenset(self.missing) | frozenset(self.pending)
-        lost = [f"{path}: there is no run '{ref}' here" for ref, path in self.missing.items()]
-        waits = [
-            f"waits for {self.names[ref]}: {', '.join(what)}" for ref, what in self.pending.items()
-        ]
-        if not on:
-            return None
-        return Waiting(
-            "UpstreamNotFound" if lost else "UpstreamPending",
-            shorten("; ".join([*lost, *waits]), MESSAGE),
-            on,
-        )
 
 
 def _is_lenient(compiled: CompiledOperation, ref: Ref) -> bool:

@@ -22,6 +22,7 @@ from opstrand.core.phase import Phase, is_frozen, parse_phase, published_status
 from opstrand.core.recorded import parse_moment, read_status
 from opstrand.core.resolving.refs import Edge, Upstream
 from opstrand.core.resolving.run_values import read_inputs, read_outputs, read_plugins
+from opstrand.core.resolving.stored import Unanswered
 from opstrand.core.resolving.upstream_values import WITHOUT_RUN_GLOBALS
 from opstrand.settings import Settings
 from opstrand.types import RunStatus, ServiceFacts
@@ -86,6 +87,15 @@ def read_upstream(
         frozen=frozen,
         deleting="deletionTimestamp" in body["metadata"],
     )
+
+
+def read_found(
+    found: Mapping[str, Any] | Unanswered | None, settings: Settings, *places: str
+) -> Upstream | Unanswered | None:
+    """Read what was found of a run that is referred to; `places` as in `read_upstream`."""
+    if found is None or isinstance(found, Unanswered):
+        return found
+    return read_upstream(found, settings, *places)
 
 
 def _meta(status: RunStatus, iteration: int | None) -> dict[str, Any]:

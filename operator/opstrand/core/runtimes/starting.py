@@ -22,8 +22,9 @@ from opstrand.core.phase import Phase
 from opstrand.core.pipelines.hub import FROZEN, freeze_components
 from opstrand.core.planning.frozen_catalog import freeze_catalog
 from opstrand.core.recorded import read_status
-from opstrand.core.resolving.resolve import Resolved, Waiting, read_frozen, resolve
+from opstrand.core.resolving.resolve import Resolved, read_frozen, resolve
 from opstrand.core.resolving.upstream import edge_to_dict
+from opstrand.core.resolving.waits import Waiting
 from opstrand.core.runtimes.attempts import catalog_of
 from opstrand.core.runtimes.base import Frozen
 from opstrand.core.runtimes.gates import find_gate, suggest_name, wait, wait_for_approval
@@ -48,6 +49,9 @@ def start(snapshot: Snapshot) -> Decision:
 #: Errors that end the run because of an upstream rather than as its own failure.
 _PHASE_OF_ERROR = {"UpstreamFailed": Phase.UPSTREAM_FAILED, "UpstreamSkipped": Phase.SKIPPED}
 
+#: Waits that do not end by themselves: the upstream runs, or the store will answer.
+_PATIENT = ("UpstreamPending", "StoreUnavailable")
+
 
 def _resolve(snapshot: Snapshot) -> Decision:
     """Resolve the values of a run that every gate lets pass, and freeze them."""
@@ -61,15 +65,19 @@ def _resolve(snapshot: Snapshot) -> Decision:
         prepared.identity,
         snapshot.upstream,
         project=snapshot.project,
+        searched=snapshot.searched,
         evaluate=snapshot.evaluate,
     )
+    if isinstance(found, Waiting) and not found.reason:
+        # Nothing is written for the moment that the store takes to answer.
+        return Decision(asks=found.asks)
     if isinstance(found, Waiting):
         return wait(
             snapshot,
             found.reason,
             found.message,
             near=suggest_name(snapshot),
-            patient=found.reason == "UpstreamPending",
+            patient=found.reason in _PATIENT,
         )
     return _freeze(snapshot, prepared, found)
 

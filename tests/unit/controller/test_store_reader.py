@@ -1,0 +1,209 @@
+"""Questions to the store: asked once however many runs wait, tried again with growing pauses, and
+every answer wakes whom it concerns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+
+import pytest
+from tests.support.leaps import in_leaps
+
+from opstrand.controller.store_reader import NoStore, Question, QuestionRefused, StoreReader
+from opstrand.core.resolving.stored import StoredRun, StoredRuns, Unanswered
+from opstrand.errors import PlatformError
+from opstrand.types import Body, Key
+
+A: Key = ("ns", "a")
+B: Key = ("ns", "b")
+UUID = "1" * 32
+AWAY = PlatformError("the API does not answer")
+
+
+def run(phase: str = "Succeeded") -> Body:
+    return {
+        "metadata": {"name": "old", "namespace": "ns", "uid": UUID},
+        "status": {"phase": phase},
+    }
+
+
+class Api:
+    """Answers as the test says, and records when it was asked what."""
+
+    def __init__(self, answer: Callable[[Question], Sequence[Body]]) -> None:
+        self.answer = answer
+        self.asked: list[tuple[float, Question]] = []
+        self.woken: list[Key] = []
+
+    async def ask(self, namespace: str, question: Question) -> Sequence[bytes]:
+        assert namespace == "ns"
+        self.asked.append((asyncio.get_running_loop().time(), question))
+        await asyncio.sleep(0.01)
+        return [zlib.compress(json.dumps(one).encode()) for one in self.answer(question)]
+
+    def wake(self, keys: Iterable[Key]) -> None:
+        self.woken += keys
+
+    @property
+    def pauses(self) -> list[float]:
+        times = [at for at, _ in self.asked]
+        return [round(after - before) for before, after in pairwise(times)]
+
+
+def fail(error: Exception) -> Callable[[Question], Sequence[Body]]:
+    def answer(_: Question) -> Sequence[Body]:
+        raise error
+
+    return answer
+
+
+async def look_when_woken(api: Api, look: Callable[[Key], object], seconds: float) -> None:
+    """Let every woken run look again, as a reconcile does."""
+    until = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < until:
+        await asyncio.sleep(0.1)
+        for key in [api.woken.pop() for _ in api.woken]:
+            look(key)
+
+
+@in_leaps
+async def test_runs_that_ask_the_same_share_one_answer() -> None:
+    api = Api(lambda _: [run()])
+    store = StoreReader(api, api.wake)
+    assert [store.find(key, UUID) for key in (A, B, A)] == [Unanswered()] * 3
+    await asyncio.sleep(1)
+    assert sorted(api.woken) == [A, B]
+    assert [store.find(key, UUID) for key in (A, B)] == [run()] * 2
+    assert len(api.asked) == 1
+
+
+@in_leaps
+async def test_what_is_nowhere_is_none_and_asked_again_later() -> None:
+    api = Api(lambda _: [])
+    store = StoreReader(api, api.wake)
+    store.find(A, UUID)
+    await asyncio.sleep(1)
+    assert store.find(A, UUID) is None
+    await asyncio.sleep(60)
+    api.answer = lambda _: [run()]
+    assert store.find(A, UUID) == Unanswered()
+    await asyncio.sleep(1)
+    assert store.find(A, UUID) == run()
+
+
+@in_leaps
+async def test_an_api_that_is_away_is_tried_with_growing_pauses_by_one_question() -> None:
+    api = Api(fail(AWAY))
+    store = StoreReader(api, api.wake)
+    uuids = [f"{number:032x}" for number in range(50)]
+    numbers = {("ns", f"r{number}"): uuid for number, uuid in enumerate(uuids)}
+
+    seen: dict[Key, object] = {}
+
+    def look(key: Key) -> None:
+        seen[key] = store.find(key, numbers[key])
+
+    for key in numbers:
+        look(key)
+    await look_when_woken(api, look, 1)
+    assert list(seen.values()) == [Unanswered("the API does not answer")] * len(numbers)
+    begun = len(api.asked)
+    assert begun <= 4, "the others wait for one that is answered"
+    await look_when_woken(api, look, 300)
+    assert api.pauses[begun:] == [2, 4, 8, 16, 32, 60, 60, 60][: len(api.pauses) - begun]
+    tried = [question for _, question in api.asked[begun:]]
+    assert len(set(tried)) == len(tried), "each in its turn"
+    api.answer = lambda _: [run()]
+    await look_when_woken(api, look, 70)
+    assert list(seen.values()) == [run()] * len(numbers)
+
+
+@in_leaps
+async def test_nothing_is_asked_for_runs_that_wait_no_more() -> None:
+    api = Api(fail(AWAY))
+    store = StoreReader(api, api.wake)
+    store.find(A, UUID)
+    await asyncio.sleep(600)
+    assert len(api.asked) == 1
+
+
+@in_leaps
+async def test_a_question_that_is_refused_holds_up_no_other() -> None:
+    search = StoredRuns("tags: a", "", 10)
+
+    def answer(question: Question) -> Sequence[Body]:
+        if question == search:
+            raise QuestionRefused("the API refuses the question")
+        return [run()]
+
+    api = Api(answer)
+    store = StoreReader(api, api.wake)
+    store.search(A, search)
+    await asyncio.sleep(0.1)
+    assert api.woken == [A]
+    assert store.search(A, search) == Unanswered("the API refuses the question")
+    assert store.find(B, UUID) == Unanswered()
+    await asyncio.sleep(0.1)
+    assert store.find(B, UUID) == run()
+    await look_when_woken(api, lambda key: store.search(key, search), 20)
+    tries = [at for at, question in api.asked if question == search]
+    assert [round(b - a) for a, b in pairwise(tries)] == [1, 2, 4, 8]
+
+
+@in_leaps
+async def test_a_run_that_the_api_takes_for_living_is_asked_for_again() -> None:
+    api = Api(lambda _: [run("Running")])
+    store = StoreReader(api, api.wake)
+    store.find(A, UUID)
+    await asyncio.sleep(0.5)
+    assert store.find(A, UUID) == run("Running")
+    api.answer = lambda _: [run()]
+    await asyncio.sleep(1)
+    assert api.woken == [A, A]
+    assert store.find(A, UUID) == run()
+
+
+@in_leaps
+async def test_an_api_without_a_store_is_asked_once_a_minute() -> None:
+    api = Api(fail(NoStore()))
+    store = StoreReader(api, api.wake)
+    store.find(A, UUID)
+    store.find(B, "2" * 32)
+    await asyncio.sleep(1)
+    assert set(api.woken) == {A, B}
+    assert not store.is_there
+    assert store.find(A, UUID) is None
+    asked = len(api.asked)
+    await asyncio.sleep(30)
+    assert store.find(B, UUID) is None
+    assert len(api.asked) == asked
+    await asyncio.sleep(31)
+    api.answer = lambda _: [run()]
+    store.find(A, UUID)
+    await asyncio.sleep(1)
+    assert store.find(A, UUID) == run()
+
+
+@pytest.mark.parametrize("question", [StoredRun(UUID), StoredRuns("", "", 5)])
+@in_leaps
+async def test_a_stop_ends_what_is_in_flight(question: Question) -> None:
+    class Silent(Api):
+        async def ask(self, namespace: str, question: Question) -> Sequence[bytes]:
+            await asyncio.Event().wait()
+            return []
+
+    api = Silent(lambda _: [])
+    store = StoreReader(api, api.wake)
+    ask: Callable[[], object] = (
+        (lambda: store.find(A, UUID))
+        if isinstance(question, StoredRun)
+        else (lambda: store.search(A, question))
+    )
+    assert ask() == Unanswered()
+    await asyncio.sleep(0)
+    await store.stop()
+    assert api.woken == []
