@@ -8,7 +8,7 @@ stored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,6 +61,10 @@ class MemoryCluster:
         cache = self.world.cache
         concerned = cache.drop(resource, body) if kind == "DELETED" else cache.put(resource, body)
         self._waiting.update(dict.fromkeys(concerned))
+
+    def wake(self, keys: Iterable[Key]) -> None:
+        """Reconcile these runs with the next `settle`."""
+        self._waiting.update(dict.fromkeys(keys))
 
     # -- time --------------------------------------------------------------------------------------
 

@@ -98,7 +98,9 @@ class StoreClient:
             raise PlatformError("the API does not accept the operator's token")
         if status in (400, 413):
             raise QuestionRefused("the API refuses the question")
-        raise PlatformError("the API cannot read its store")
+        if status == 503:
+            raise PlatformError("the API cannot read its store")
+        raise PlatformError(f"the API answers with the status {status}")
 
 
 def _parse(text: bytes) -> tuple[list[bytes], bool]:
