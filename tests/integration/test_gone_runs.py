@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tarfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,12 @@ async def test_without_the_component_the_command_line_says_what_to_install(
         assert done.code == 4
         assert done.errors == ["error: there is no run 'no-such' in project 'team'"]
         assert "kustomize edit add component aggregated" in done.stderr
+    await make_run(admin, "lonely")
+    files = await opstrand(plane, "artifacts", "ls", "lonely")
+    assert files.code == 5
+    assert "the files of lonely cannot be reached" in files.stderr
+    assert "kustomize edit add component aggregated" in files.stderr
+    await admin.delete(OPERATIONS, PROJECT, "lonely")
     listed = await opstrand(plane, "ls", "--all")
     assert listed.code == 5
     assert "runs whose Operation is gone are not kept in this cluster" in listed.stderr
@@ -276,3 +283,58 @@ async def test_the_published_route_has_the_log_of_a_run_that_is_gone(
             found += part["logs"]
     assert [line["value"] for line in found] == LINES
     assert {line["container"] for line in found} == {"polyaxon-main"}
+
+
+async def test_files_of_runs_are_put_listed_copied_and_deleted(
+    plane: ControlPlane, gone: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    (source / "deep").mkdir(parents=True)
+    files = {"a %2f ü#?": b"1", "deep/model": bytes(range(256)) * 40_000, "empty": b""}
+    for name, data in files.items():
+        (source / name).write_bytes(data)
+    for run in ("old", "new"):
+        put = await opstrand(plane, "artifacts", "put", run, str(source), "in", user="emil")
+        assert (put.code, put.stderr) == (0, f"copied 3 files, 9.8 MiB, to {run}:in\n")
+        listed = await opstrand(plane, "artifacts", "ls", "-r", run, "-o", "name")
+        assert listed.out.splitlines() == [f"in/{name}" for name in sorted(files)]
+        back = tmp_path / run
+        got = await opstrand(plane, "artifacts", "get", run, "in", str(back))
+        assert got.code == 0, got.stderr
+        for name, data in files.items():
+            assert (back / name).read_bytes() == data
+        again = await opstrand(plane, "artifacts", "get", run, "in", str(back))
+        assert "3 files were there already" in again.stderr
+        packed = await opstrand(plane, "artifacts", "get", "--archive", run, "in", f"{back}.tgz")
+        assert packed.code == 0, packed.stderr
+        with tarfile.open(f"{back}.tgz") as archive:
+            assert sorted(archive.getnames()) == sorted(files)
+        one = await opstrand(plane, "artifacts", "get", run, "in/a %2f ü#?", "-")
+        assert one.out == "1"
+        removed = await opstrand(plane, "artifacts", "rm", run, "in/empty", user="emil")
+        assert removed.code == 0, removed.stderr
+        removed = await opstrand(plane, "artifacts", "rm", "-y", run, "in", user="emil")
+        assert removed.code == 0, removed.stderr
+        missing = await opstrand(plane, "artifacts", "get", run, "in")
+        assert missing.code == 4
+
+
+async def test_who_may_only_read_cannot_change_files(
+    plane: ControlPlane, gone: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("text")
+    put = await opstrand(plane, "artifacts", "put", "old", str(tmp_path / "file"))
+    assert put.code == 5
+    assert 'User "anna" cannot update resource "runs/artifacts"' in put.stderr
+    done = await opstrand(
+        plane, "artifacts", "put", "old", str(tmp_path / "file"), "kept", user="emil"
+    )
+    assert done.code == 0, done.stderr
+    removed = await opstrand(plane, "artifacts", "rm", "old", "kept")
+    assert removed.code == 5
+    assert 'User "anna" cannot delete resource "runs/artifacts"' in removed.stderr
+    read = await opstrand(plane, "artifacts", "get", "old", "kept", "-")
+    assert read.out == "text"
+    for arguments in (("ls", "old"), ("get", "old", "kept", "-")):
+        refused = await opstrand(plane, "artifacts", *arguments, user="nora")
+        assert refused.code == 5

@@ -79,6 +79,7 @@ AUTHORITY = By(
     '"patch", "secret", "-n", "default", SECRET, "--type=merge"',
 )
 STORE_COPY = By("tests/unit/store/test_copying.py", "def test_the_command_copies_through_pipes")
+LOCAL_FILES = By("tests/cli/test_artifacts.py", "def test_the_lines_of_the_page_of_commands")
 CHANGES = "it changes files of the checkout, which other tests read at the same time"
 REGISTRY = (
     "it needs a registry; that each part fits is tested by tests/unit/test_manifests.py and "
@@ -112,6 +113,11 @@ COMMANDS: dict[str, Here | By | Not] = {
     "opstrand diff --local slow fast || true": HERE,
     "opstrand cp --local fast:. .": By("tests/cli/test_run_content.py", '"two:", "."'),
     "opstrand get --local slow fast -o wide": HERE,
+    "opstrand artifacts ls --local fast": LOCAL_FILES,
+    "opstrand artifacts get --local fast outputs": LOCAL_FILES,
+    "opstrand artifacts get --local fast outputs --archive": LOCAL_FILES,
+    "opstrand artifacts put --local fast notes.txt reports/": LOCAL_FILES,
+    "opstrand artifacts rm --local fast reports -y": LOCAL_FILES,
     "python3 -m venv env && . env/bin/activate && pip install '.[cli]'": By(
         "tests/cli/test_install.py", '_install(installed, "pip", "[cli]")'
     ),

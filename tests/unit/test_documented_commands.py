@@ -64,9 +64,12 @@ def test_every_target_and_option_that_a_page_names_is_real(program: str, rest: s
     words = words[: words.index("--")] if "--" in words else words
     name = words[0]
     assert name in SUBCOMMANDS
+    command = load_command(name)
+    if isinstance(command, click.Group):
+        command = command.commands[words[1]]
     known = {
         option
-        for param in load_command(name).params
+        for param in command.params
         if isinstance(param, click.Option)
         for option in (*param.opts, *param.secondary_opts)
     }

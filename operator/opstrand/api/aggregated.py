@@ -24,6 +24,7 @@ from opstrand.api.connections import ConnectionLimits, Runner
 from opstrand.api.own_certificate import OwnCertificate
 from opstrand.api.published.files import FILES
 from opstrand.api.published.request import AUTH, CALLER, HELD, LIMITS, OWNER, READ_CATALOG, RUNS
+from opstrand.api.published.uploads import RECEIVING
 from opstrand.api.v1 import discovery
 from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.client import KubeApi
@@ -55,6 +56,7 @@ def create_aggregated_app(beside: web.Application, front_proxy: FrontProxy) -> w
     app[RUNS], app[AUTH], app[OWNER] = beside[RUNS], beside[AUTH], beside[OWNER]
     app[HELD], app[LIMITS] = beside[HELD], beside[LIMITS]
     app[FILES], app[READ_CATALOG] = beside[FILES], beside[READ_CATALOG]
+    app[RECEIVING] = beside[RECEIVING]
     app.add_routes(discovery.ROUTES)
     return app
 

@@ -47,6 +47,14 @@ class RunFiles:
         self.incoming = base / "incoming" / project_uid / uuid
         self.earlier = base / "earlier" / project_uid / uuid
 
+    @classmethod
+    def at(cls, folder: Path, incoming: Path) -> RunFiles:
+        """The files of a run that is in this folder, as that of a local run."""
+        files = cls.__new__(cls)
+        files.folder, files.incoming = folder, incoming
+        files.earlier = incoming.with_name(f"{incoming.name}-earlier")
+        return files
+
     def exists(self) -> bool:
         return self.folder.is_dir()
 
@@ -69,13 +77,16 @@ class RunFiles:
         return stat.S_ISREG(self._find(check_path(path)).lstat().st_mode)
 
     def _find(self, path: str) -> Path:
-        place = self.folder / path if path else self.folder
+        place, missing = self.folder, "the run has no files"
         try:
             place.lstat()
+            for name in path.split("/") if path else ():
+                place, missing = place / name, f"the run has no {path!r} among its files"
+                if stat.S_ISLNK(place.lstat().st_mode):
+                    # It may lead out of the folder.
+                    raise MissingFile(missing)
         except (FileNotFoundError, NotADirectoryError):
-            raise MissingFile(
-                f"the run has no {path!r} among its files" if path else "the run has no files"
-            ) from None
+            raise MissingFile(missing) from None
         return place
 
     def list_tree(self, path: str) -> Tree:
@@ -105,7 +116,7 @@ class RunFiles:
         """Make a received file the one of this path. Raises BadPath where a folder is there."""
         place = self.folder / check_file(path)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folders(place.parent)
             if is_series(path):
                 set_aside(place, received, self.earlier / path)
             os.replace(received, place)
@@ -113,6 +124,14 @@ class RunFiles:
             raise BadPath(f"path: a folder above {path!r} is a file of the run") from None
         except IsADirectoryError:
             raise BadPath(f"path: {path!r} is a folder of the run") from None
+
+    def _make_folders(self, folder: Path) -> None:
+        """Make a folder of the run. Raises NotADirectoryError where a link or file is above it."""
+        if folder != self.folder:
+            self._make_folders(folder.parent)
+        folder.mkdir(parents=folder == self.folder, exist_ok=True)
+        if folder != self.folder and folder.is_symlink():
+            raise NotADirectoryError
 
     def delete(self, path: str) -> None:
         """Delete a file, or a folder with all that is in it. Raises BadPath and MissingFile."""

@@ -36,6 +36,7 @@ COMMANDS: dict[str, str] = {
     "port-forward": "Reach the ports of a service from here.",
     "exec": "Execute a command in the container of a running run.",
     "cp": "Copy a file or folder of a run here, or from here to a run.",
+    "artifacts": "List, copy and delete the files of runs.",
     "top": "Show the processors and memory that runs use now.",
     "wait": "Wait until runs have ended.",
     "stop": "Stop runs.",
@@ -109,7 +110,7 @@ def load_command(name: str) -> click.Command:
 _WITH_VALUE = ("-n", "--namespace", "-p", "--project", "--context", "--kubeconfig")
 _SWITCHES = ("--local", "-v", "--verbose")
 #: Commands that have commands of their own: the options stand behind those.
-_GROUPS = ("components", "config")
+_GROUPS = ("artifacts", "components", "config")
 
 
 def move_options(args: Sequence[str]) -> list[str]:

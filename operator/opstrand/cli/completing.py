@@ -221,6 +221,29 @@ def _find_sources(ctx: click.Context, _: str) -> Iterable[str]:
     return [f"{name}:" for name in _find_runs(ctx, "")]
 
 
+def _find_paths(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    """Return what is in the folder of the run's files that the text begins to name."""
+    import asyncio
+
+    from opstrand.cli.local_files import open_local_files
+    from opstrand.cli.options import Target
+
+    above = "".join(incomplete.rpartition("/")[:2])
+
+    async def list_in_cluster(cluster: Cluster) -> list[Any]:
+        from opstrand.cli.cluster.kept_files import KeptFiles
+
+        body = await cluster.find(ctx.params["run"], with_gone=True)
+        return [await KeptFiles(cluster.api, body).list_folder(above)]
+
+    if ctx.params.get("local"):
+        files = open_local_files(Target(ctx.params.get("project")), ctx.params["run"])
+        found = asyncio.run(files.list_folder(above))
+    else:
+        (found,) = _ask(ctx, list_in_cluster)
+    return [*(f"{above}{name}/" for name in found.folders), *(above + one for one in found.files)]
+
+
 def _find_settings(_: click.Context, __: str) -> Iterable[str]:
     from opstrand.cli.configuration import SETTINGS
 
@@ -284,6 +307,8 @@ _BY_NAME: dict[str, Find] = {
     "hub": _find_components,
     "field": _find_fields,
     "setting": _find_settings,
+    "path": _find_paths,
+    "paths": _find_paths,
 }
 #: The metavar of an option or argument -> what is completed.
 _BY_METAVAR: dict[str, Find] = {

@@ -7,6 +7,7 @@ Must not decide anything and must not cache.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,18 +16,12 @@ from urllib.parse import quote
 
 import aiohttp
 
-from opstrand.kube.depth import read_json, read_large_json
-from opstrand.kube.errors import (
-    BY_STATUS,
-    AlreadyExists,
-    ApiError,
-    NotFound,
-    Unreachable,
-)
-from opstrand.kube.failures import describe_failure
-from opstrand.kube.lines import read_lines
+from opstrand.kube.depth import read_large_json
+from opstrand.kube.errors import NotFound, Unreachable
+from opstrand.kube.failures import describe_failure, read_status_object, refusal
+from opstrand.kube.lines import TooManyBytes, read_at_most, read_lines
 from opstrand.kube.protocol import Page
-from opstrand.kube.resources import PODS, Resource
+from opstrand.kube.resources import PODS, Resource, quote_part
 from opstrand.types import JsonPatch, Manifest
 
 if TYPE_CHECKING:  # its import is half of the start of a local run, which needs no credentials
@@ -109,7 +104,7 @@ class KubeApi:
                 page = await self._page(
                     resource, namespace, **query, limit=size, more=more, most=most
                 )
-            except _TooManyBytes:
+            except TooManyBytes:
                 size = max(size // 4, 1)
                 continue
             yield page
@@ -261,8 +256,40 @@ class KubeApi:
                 event = await read_large_json(line)
                 if event["type"] == "ERROR":
                     code = event["object"].get("code", 500)
-                    raise _refusal(code, event["object"], what)
+                    raise refusal(code, event["object"], what)
                 yield event["type"], event["object"]
+
+    @asynccontextmanager
+    async def open_part(
+        self,
+        verb: str,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        part: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A request to a path below an object, such as `artifacts/a/b`, whose answer is read as it
+        arrives and need not be JSON.
+
+        It may take any time, but not pause for longer than `REQUEST_TIMEOUT`.
+        """
+        below = "/".join(map(quote_part, part.split("/")))
+        async with self._request(
+            verb,
+            f"{resource.path(namespace, name)}/{below}",
+            query=_plain(query or {}),
+            what=f"{verb.lower()} {part} of {resource.kind.lower()} {namespace}/{name}",
+            accept="*/*",
+            headers=headers,
+            content=content,
+            endless=True,
+            silence=REQUEST_TIMEOUT,
+        ) as answer:
+            yield answer
 
     async def probe(self, path: str) -> tuple[str, str]:
         """The text at any path of the API server, and the Date header of the answer ("" without
@@ -284,12 +311,12 @@ class KubeApi:
     ) -> Manifest:
         """The object in the answer.
 
-        Raises _TooManyBytes for an answer of more than `most` bytes, without reading the rest.
+        Raises TooManyBytes for an answer of more than `most` bytes, without reading the rest.
         """
         async with self._request(
             verb, path, what=what, body=body, query=query, content_type=content_type
         ) as answer:
-            raw = await answer.read() if most is None else await _read_at_most(answer, most)
+            raw = await answer.read() if most is None else await read_at_most(answer, most)
         try:
             answered = await read_large_json(raw)
         except ValueError:
@@ -311,47 +338,43 @@ class KubeApi:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         endless: bool = False,
+        silence: float | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        data = None if body is None else json.dumps(body).encode()
-        headers = [
+        """`content` is sent as it is, instead of `body`. `silence`: seconds without a byte."""
+        data: Any = None if body is None else json.dumps(body).encode()
+        if content is not None:
+            data, content_type = io.BytesIO(content), "application/octet-stream"
+        sent = [
             ("Accept", accept),
             *self._headers,
+            *(headers or {}).items(),
             *([("Content-Type", content_type)] if data is not None else []),
         ]
-        timeout = aiohttp.ClientTimeout(total=None if endless else REQUEST_TIMEOUT, sock_connect=10)
+        timeout = aiohttp.ClientTimeout(
+            total=None if endless else REQUEST_TIMEOUT, sock_connect=10, sock_read=silence
+        )
         try:
             async with self._session.http.request(
                 verb,
                 self._session.server + path,
                 params=query,
                 data=data,
-                headers=headers,
+                headers=sent,
                 timeout=timeout,
             ) as answer:
                 if answer.status >= 400:
-                    raise _refusal(
+                    raise refusal(
                         answer.status,
-                        _status_object(await answer.read()),
+                        read_status_object(await answer.read()),
                         what,
                         answer.headers.get("Retry-After"),
                     )
                 yield answer
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise describe_failure(error, what, self._session.server) from error
-
-
-class _TooManyBytes(Exception):
-    """The answer is larger than the limit for one page."""
-
-
-async def _read_at_most(answer: aiohttp.ClientResponse, most: int) -> bytes:
-    data = bytearray()
-    async for chunk in answer.content.iter_any():
-        data += chunk
-        if len(data) > most:
-            raise _TooManyBytes
-    return bytes(data)
 
 
 def _what(verb: str, resource: Resource, namespace: str | None, name: str | None = None) -> str:
@@ -373,22 +396,3 @@ def _plain(query: Mapping[str, Any]) -> dict[str, str]:
         for key, value in query.items()
         if value is not None
     }
-
-
-def _status_object(raw: bytes) -> Mapping[str, Any]:
-    try:
-        body = read_json(raw)
-        return body if isinstance(body, dict) else {"message": str(body)}
-    except ValueError:
-        return {"message": raw.decode(errors="replace").strip()}
-
-
-def _refusal(
-    status: int, body: Mapping[str, Any], what: str, retry_after: str | None = None
-) -> ApiError:
-    message = f"could not {what}: {body.get('message') or f'HTTP {status}'}"
-    kind: type[ApiError] = BY_STATUS.get(status, ApiError)
-    if status == 409 and body.get("reason") == "AlreadyExists":
-        kind = AlreadyExists
-    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
-    return kind(message, status=status, body=body, retry_after=seconds)

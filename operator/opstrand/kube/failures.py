@@ -1,13 +1,17 @@
-"""Why a request got no answer, as an error with words and advice.
+"""Why a request got no answer, or was refused, as an error with words and advice.
 
 Must not raise, and knows no resource.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import aiohttp
 
-from opstrand.kube.errors import Unreachable, Untrusted
+from opstrand.kube.depth import read_json
+from opstrand.kube.errors import BY_STATUS, AlreadyExists, ApiError, Unreachable, Untrusted
 
 _PROXY_ADVICE = (
     "Is the proxy up? $HTTPS_PROXY or the kubeconfig's proxy-url names it; $NO_PROXY lists the "
@@ -33,3 +37,24 @@ def _blame_proxy(what: str, server: str, message: str) -> Unreachable:
     )
     failure.advice = _PROXY_ADVICE
     return failure
+
+
+def read_status_object(raw: bytes) -> Mapping[str, Any]:
+    """The Status in the answer to a request that was refused; its text as a message otherwise."""
+    try:
+        body = read_json(raw)
+        return body if isinstance(body, dict) else {"message": str(body)}
+    except ValueError:
+        return {"message": raw.decode(errors="replace").strip()}
+
+
+def refusal(
+    status: int, body: Mapping[str, Any], what: str, retry_after: str | None = None
+) -> ApiError:
+    """The error for a request (`could not WHAT`) that was refused with an HTTP status."""
+    message = f"could not {what}: {body.get('message') or f'HTTP {status}'}"
+    kind: type[ApiError] = BY_STATUS.get(status, ApiError)
+    if status == 409 and body.get("reason") == "AlreadyExists":
+        kind = AlreadyExists
+    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+    return kind(message, status=status, body=body, retry_after=seconds)

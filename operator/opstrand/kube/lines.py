@@ -1,4 +1,4 @@
-"""Split an answer into lines while it arrives.
+"""Read an answer while it arrives: split into lines, or whole within a bound.
 
 Owns where a line ends and how long it may be. Must not know what a line contains.
 """
@@ -40,3 +40,17 @@ def _append(line: bytearray, part: bytes, longest: int | None) -> int:
 
 def _close(line: bytearray, left_out: int) -> bytes:
     return bytes(line) + (f" ... {left_out} more bytes of this line" if left_out else "").encode()
+
+
+class TooManyBytes(Exception):
+    """The answer is larger than the limit for one page."""
+
+
+async def read_at_most(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """The whole answer. Raises TooManyBytes without reading the rest."""
+    data = bytearray()
+    async for chunk in answer.content.iter_any():
+        data += chunk
+        if len(data) > most:
+            raise TooManyBytes
+    return bytes(data)

@@ -54,6 +54,11 @@ async def carry(api: KubeApi, namespace: str, name: str) -> None:
     await forward(api, namespace, name, 80, reader=reader, writer=None)  # type: ignore[arg-type]
 
 
+async def read_part(api: KubeApi, namespace: str, name: str) -> None:
+    async with api.open_part("GET", OPERATIONS, namespace, name, "artifacts/a b/c"):
+        pass
+
+
 #: Each request that names something, and the parts after the namespace: a name is one part.
 REQUESTS: dict[str, tuple[Ask, list[str]]] = {
     "get": (lambda api, place, name: api.get(OPERATIONS, place, name), ["operations", "NAME"]),
@@ -78,6 +83,7 @@ REQUESTS: dict[str, tuple[Ask, list[str]]] = {
         lambda api, place, name: drain(api.read_log_lines(place, name)),
         ["pods", "NAME", "log"],
     ),
+    "open_part": (read_part, ["operations", "NAME", "artifacts", "a%20b", "c"]),
     "forward": (carry, ["pods", "NAME", "portforward"]),
 }
 

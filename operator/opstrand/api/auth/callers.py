@@ -41,6 +41,8 @@ class Verb(StrEnum):
     GET_RUN = "runs/get"
     READ_LOG = "runs/log/get"
     READ_ARTIFACTS = "runs/artifacts/get"
+    WRITE_ARTIFACTS = "runs/artifacts/update"
+    DELETE_ARTIFACTS = "runs/artifacts/delete"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 from opstrand.api.auth.callers import Verb
 from opstrand.api.published.files import find_files, find_own_files, refuse_connection
@@ -41,7 +42,18 @@ async def answer_file(files: RunFiles, path: str) -> web.FileResponse:
     # Not the quoted form of the name: the client would unpack what is named "x.tar.gz".
     name = f"attachment; filename*=UTF-8''{quote(place.name, safe='')}"
     headers = {**_SAFE, "Content-Disposition": name, "Content-Type": "application/octet-stream"}
-    return web.FileResponse(place, headers=headers)
+    return _PlainFile(place, headers=headers)
+
+
+class _PlainFile(web.FileResponse):
+    """A file as it is: for `a`, aiohttp would send `a.gz` to a client that reads gzip, which is
+    another file of the run.
+    """
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        headers = request.headers.copy()
+        headers.popall("Accept-Encoding", None)
+        return await super().prepare(request.clone(headers=headers))
 
 
 async def read_archive(request: web.Request) -> web.StreamResponse:

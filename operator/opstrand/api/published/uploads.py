@@ -46,21 +46,29 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 async def receive_part(request: web.Request) -> web.Response:
     """Append a part to an announced file."""
-    files, announced = await find_reported_files(request), _read_announced(request)
+    files = await find_reported_files(request)
+    announced = _read_announced(request)
+    return await append_part(request, files, announced, _parse_size(request, "offset"))
+
+
+async def append_part(
+    request: web.Request, files: RunFiles, announced: Announced, offset: int
+) -> web.Response:
+    """Append the body to an announced file, if that has arrived up to `offset`."""
     receiver, receiving = Receiver(files, announced), request.app[RECEIVING]
     if receiver.place in receiving:
         raise Busy(f"{announced.path!r} is being received already.", retry_after=1.0)
     receiving.add(receiver.place)
     try:
         there = await asyncio.to_thread(receiver.find_offset)
-        if there == _parse_size(request, "offset"):
+        if there == offset:
             async for block in _read_blocks(request):
                 await asyncio.to_thread(receiver.append, block)
         is_complete = await asyncio.to_thread(receiver.finish)
-        offset = announced.size if is_complete else await asyncio.to_thread(receiver.find_offset)
+        there = announced.size if is_complete else await asyncio.to_thread(receiver.find_offset)
     finally:
         receiving.discard(receiver.place)
-    return web.json_response({"offset": offset, "isComplete": is_complete})
+    return web.json_response({"offset": there, "isComplete": is_complete})
 
 
 async def receive_batch(request: web.Request) -> web.Response:

@@ -1,8 +1,9 @@
 """What Kubernetes asks an aggregated API about itself: its groups, resources and documents.
 
 Every kind of discovery that an API server or kubectl uses is answered, since a client may stop at
-one that fails. The resources have only the verbs `get` and `list`: the controllers of the cluster,
-which delete what a namespace holds and collect garbage, need none of them.
+one that fails. The resources show only the verbs `get` and `list`: the controllers of the cluster,
+which delete what a namespace holds and collect garbage, act on what shows more. What else
+`endpoints` has is not shown here, and works all the same.
 """
 
 from __future__ import annotations

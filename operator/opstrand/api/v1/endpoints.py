@@ -10,15 +10,24 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from opstrand.api.v1.artifacts import list_artifacts, read_artifact
+from opstrand.api.v1.artifacts import (
+    delete_artifact,
+    delete_artifacts,
+    list_artifacts,
+    read_artifact,
+    write_artifact,
+)
 from opstrand.api.v1.logs import read_log
 from opstrand.api.v1.models import (
     ArtifactList,
+    Deleted,
     FolderQuery,
     ListQuery,
     LogQuery,
     Model,
     NoQuery,
+    PartQuery,
+    Received,
     Run,
     RunList,
 )
@@ -31,10 +40,11 @@ _RUNS = ROOT + "/namespaces/{namespace}/runs"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One path that is read.
+    """What one method of a path does.
 
     `answer` is the model of the JSON, or a content type. `errors`: the HTTP statuses besides those
-    that every path has. The parameter `path` may have slashes.
+    that every path has. `has_content`: bytes are sent with it. The parameter `path` may have
+    slashes.
     """
 
     path: str
@@ -43,6 +53,8 @@ class Endpoint:
     answer: type[Model] | str
     query: type[Model] = NoQuery
     errors: tuple[int, ...] = ()
+    method: str = "GET"
+    has_content: bool = False
 
 
 ENDPOINTS = (
@@ -80,5 +92,44 @@ ENDPOINTS = (
         "application/octet-stream",
         errors=(206, 304, 400, 404, 412, 416),
     ),
+    Endpoint(
+        _RUNS + "/{name}/artifacts/{path}",
+        write_artifact,
+        "Send a part of a file, which is the run's once all of it has arrived.",
+        Received,
+        PartQuery,
+        (400, 404, 408, 409, 507),
+        method="PUT",
+        has_content=True,
+    ),
+    Endpoint(
+        _RUNS + "/{name}/artifacts/{path}",
+        delete_artifact,
+        "Delete a file of a run, or a folder with all that is in it.",
+        Deleted,
+        errors=(400, 404),
+        method="DELETE",
+    ),
+    Endpoint(
+        _RUNS + "/{name}/artifacts",
+        delete_artifacts,
+        "Delete all files of a run.",
+        Deleted,
+        errors=(400, 404),
+        method="DELETE",
+    ),
 )
-ROUTES = [web.get(one.path.replace("{path}", "{path:.+}"), one.handler) for one in ENDPOINTS]
+
+
+def _make_route(one: Endpoint) -> web.RouteDef:
+    # With line feeds too, so that they are refused by name.
+    path = one.path.replace("{path}", "{path:(?s:.+)}")
+    # A GET answers HEAD too.
+    return (
+        web.get(path, one.handler)
+        if one.method == "GET"
+        else web.route(one.method, path, one.handler)
+    )
+
+
+ROUTES = [_make_route(one) for one in ENDPOINTS]

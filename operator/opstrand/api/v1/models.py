@@ -121,6 +121,22 @@ class ArtifactList(Model):
     folders: list[str]
 
 
+class Received(Model):
+    """How far a file has arrived. `offset`: bytes. Once it is complete, it is a file of the run."""
+
+    offset: int
+    is_complete: bool
+
+
+class Deleted(Model):
+    """That something was deleted, as Kubernetes says it."""
+
+    api_version: Literal["v1"] = "v1"
+    kind: Literal["Status"] = "Status"
+    status: Literal["Success"] = "Success"
+    message: str
+
+
 class Failure(Model):
     """Why a request was refused, as Kubernetes says it."""
 
@@ -164,6 +180,16 @@ class FolderQuery(Model):
     """Which folder is listed."""
 
     path: str = Field("", description="A folder of the run's files; empty: the whole.")
+
+
+class PartQuery(Model):
+    """Which part of which file is sent. A file is sent in parts of any size, one after the other; a
+    part that is not at the end of what arrived is not read, so an empty one asks where that is.
+    """
+
+    size: int = Field(ge=0, le=2**53, description="Bytes of the whole file.")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of the whole file.")
+    offset: int = Field(0, ge=0, le=2**53, description="Where in the file the part begins.")
 
 
 class NoQuery(Model):

@@ -29,6 +29,7 @@ _RUN = {"group": RUNS.group, "version": RUNS.version, "kind": RUNS.kind}
 _COMMON = (401, 403, 429, 503)
 #: Answers that say nothing beyond their status, or send a part of what 200 sends.
 _WITHOUT_CONTENT = frozenset((206, 304, 412, 416))
+_BYTES = "application/octet-stream"
 _DESCRIBED = {
     "path": "The path of a file in the run's folder; it may have slashes.",
     "namespace": "The project.",
@@ -49,7 +50,12 @@ def write_document() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": _INFO,
-        "paths": {one.path: {"get": _write_operation(one)} for one in ENDPOINTS},
+        "paths": {
+            path: {
+                one.method.lower(): _write_operation(one) for one in ENDPOINTS if one.path == path
+            }
+            for path in dict.fromkeys(one.path for one in ENDPOINTS)
+        },
         "components": {
             "schemas": schemas["$defs"],
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
@@ -60,7 +66,7 @@ def write_document() -> dict[str, Any]:
 
 def _write_operation(one: Endpoint) -> dict[str, Any]:
     answers: dict[str, Any] = {"200": _write_answer(one.answer)}
-    unchanged = () if isinstance(one.answer, str) else (304,)
+    unchanged = (304,) if one.method == "GET" and not isinstance(one.answer, str) else ()
     for status in sorted({*_COMMON, *unchanged, *one.errors}):
         words = HTTPStatus(status).phrase
         answers[str(status)] = (
@@ -68,7 +74,9 @@ def _write_operation(one: Endpoint) -> dict[str, Any]:
             if status in _WITHOUT_CONTENT
             else {**_json(Failure), "description": words}
         )
+    content = {_BYTES: {"schema": {"type": "string", "format": "binary"}}}
     return {
+        **({"requestBody": {"content": content}} if one.has_content else {}),
         "summary": one.summary,
         "operationId": one.handler.__name__,
         _KIND: _RUN,
@@ -100,10 +108,13 @@ def _iter_path_parameters(path: str) -> Iterator[dict[str, Any]]:
 
 
 def _iter_query_parameters(model: type[Model]) -> Iterator[dict[str, Any]]:
-    for name, schema in model.model_json_schema().get("properties", {}).items():
+    described_model = model.model_json_schema()
+    required = described_model.get("required", ())
+    for name, schema in described_model.get("properties", {}).items():
         kept = {key: value for key, value in schema.items() if key not in ("title", "description")}
         described = {"description": schema.get("description", "")}
-        yield {"name": name, "in": "query", "required": False, "schema": kept, **described}
+        is_required = name in required
+        yield {"name": name, "in": "query", "required": is_required, "schema": kept, **described}
 
 
 def write_index() -> dict[str, Any]:

@@ -24,6 +24,8 @@ _WORDS = {
     Verb.GET_RUN: "get runs",
     Verb.READ_LOG: "read the logs of runs",
     Verb.READ_ARTIFACTS: "read the artifacts of runs",
+    Verb.WRITE_ARTIFACTS: "add to the artifacts of runs",
+    Verb.DELETE_ARTIFACTS: "delete artifacts of runs",
 }
 Query = TypeVar("Query", bound=Model)
 

@@ -18,7 +18,8 @@ from opstrand.kube.errors import ApiError, Forbidden, NotFound
 from opstrand.kube.resources import RUNS
 from opstrand.types import Manifest
 
-_INSTALL = (
+#: What to do where the API is not behind the API server.
+INSTALL = (
     "The component `aggregated` has them: (cd manifests && kustomize edit add component "
     "aggregated) && kubectl apply -k manifests/; first read docs/reference/install.md."
 )
@@ -36,7 +37,7 @@ async def find_kept(api: KubeApi, project: str, run: str, error: CliError) -> Ma
     except NotFound as absent:
         if is_kind_unknown(absent):
             raise _extend(
-                error, f"Runs whose Operation is gone are not kept here. {_INSTALL}"
+                error, f"Runs whose Operation is gone are not kept here. {INSTALL}"
             ) from None
         raise error from None
     except Forbidden as refusal:
@@ -62,7 +63,7 @@ async def list_kept(
             raise
         raise CliError(
             "--all: runs whose Operation is gone are not kept in this cluster",
-            hint=_INSTALL,
+            hint=INSTALL,
             code=ExitCode.UNREACHABLE,
         ) from None
     return runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,57 @@ async def test_an_api_that_keeps_no_files_says_so(api: Client) -> None:
     async with api.get(f"{RUNS}/run-1/artifacts") as answer:
         assert answer.status == 404
         assert "OPSTRAND_DATA" in (await answer.json())["message"]
+
+
+async def send(api: Client, path: str, data: bytes, **query: Any) -> tuple[int, dict[str, Any]]:
+    """Send a part, by default the whole, of a file of run-1."""
+    whole = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    url = URL(f"{RUNS}/run-1/artifacts/{path}", encoded=True)
+    async with api.put(url.with_query({**whole, **query}), data=data) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_a_file_is_sent_in_parts_and_deleted(files: Client) -> None:
+    data = b"0123456789" * 10
+    whole = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    path = f"{RUNS}/run-1/artifacts/new/one"
+    first = await send(files, "new/one", data[:60], **whole)
+    assert first == (200, {"offset": 60, "isComplete": False})
+    async with files.get(path) as answer:
+        assert answer.status == 404
+    asked = await send(files, "new/one", b"", **whole)
+    assert asked == (200, {"offset": 60, "isComplete": False})
+    last = await send(files, "new/one", data[60:], **whole, offset=60)
+    assert last == (200, {"offset": 100, "isComplete": True})
+    async with files.get(path) as answer:
+        assert await answer.read() == data
+    for status in (200, 404):
+        async with files.delete(path) as answer:
+            assert answer.status == status
+    async with files.delete(f"{RUNS}/run-1/artifacts") as answer:
+        assert answer.status == 200
+    async with files.get(f"{RUNS}/run-1/artifacts") as answer:
+        found = await answer.json()
+    assert (found["files"], found["folders"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status"),
+    [
+        ("%2e%2e/%2e%2e/secret", {}, 400),
+        ("a%0ab", {}, 400),
+        ("x" * 300, {}, 400),
+        ("a%20b", {}, 400),
+        ("f", {"sha256": "0" * 64}, 409),
+        ("f", {"sha256": "short"}, 400),
+        ("f", {"size": -1}, 400),
+        ("f", {"size": 2}, 409),
+    ],
+)
+async def test_what_cannot_be_a_file_of_the_run_is_not_kept(
+    files: Client, path: str, query: dict[str, Any], status: int
+) -> None:
+    code, answer = await send(files, path, b"data", **query)
+    assert (code, answer["kind"]) == (status, "Status"), answer
+    async with files.get(f"{RUNS}/run-1/artifacts") as listed:
+        assert [one["name"] for one in (await listed.json())["files"]] == ["model.bin"]

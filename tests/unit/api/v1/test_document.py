@@ -42,9 +42,6 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackApi]:
     """Yield the API over a run that is over, and has a log and a file."""
     folder = tmp_path_factory.mktemp("files")
     serving = LoopbackApi(MemoryRuns(), folder)
-    kept = RunFiles(folder, "uid-of-quick-start", UUID).folder
-    kept.mkdir(parents=True)
-    (kept / "a-file").write_text("content")
     owner = {"apiVersion": "a/v1", "kind": "B", "name": "c", "uid": "d", "controller": True}
     ended = operation(phase="Succeeded", reason="Succeeded", progress=None, attempt=0)
     ended["metadata"] |= {"labels": {"a": "b"}, "ownerReferences": [owner]}
@@ -55,11 +52,21 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackApi]:
     serving.close()
 
 
+def put_file(api: LoopbackApi) -> None:
+    """Write the file of the run, which another test may have deleted."""
+    assert api.files is not None
+    kept = RunFiles(api.files, "uid-of-quick-start", UUID).folder
+    kept.mkdir(parents=True, exist_ok=True)
+    (kept / "a-file").write_text("content")
+
+
 @pytest.mark.parametrize("mode", GenerationMode)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_no_answer_is_a_500_or_not_described(
     api: LoopbackApi, operation: APIOperation, mode: GenerationMode
 ) -> None:
+    put_file(api)
+
     @bounded
     @given(
         case=operation.as_strategy(generation_mode=mode),
@@ -86,5 +93,7 @@ def test_every_path_of_the_document_was_reached_with_a_run_that_there_is(
     parts = ("", "/log", "/artifacts", "/artifacts/a-file")
     paths = (f"{root}/runs", runs, *(f"{runs}/{UUID}{part}" for part in parts))
     wanted = {f"GET {path}" for path in paths}
+    wanted_too = {f"{method} {runs}/{UUID}/artifacts/a-file" for method in ("PUT", "DELETE")}
+    assert wanted_too <= set(api.requests)
     assert wanted <= set(api.requests)
     assert len(wanted) == len(write_document()["paths"])
