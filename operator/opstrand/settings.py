@@ -142,6 +142,12 @@ class Settings:
     retain_per_namespace: int = 0
     retain_in_total: int = 0
     retain_applied: int = 1
+    #: When the API removes the record of a run whose Operation is gone, and its files (0: never):
+    #: seconds after its end, and above this many, in a namespace and in all. A pipeline counts as
+    #: one.
+    keep_seconds: int = 0
+    keep_per_namespace: int = 0
+    keep_in_total: int = 0
     #: The port on which the API listens.
     api_listen_port: int = 8000
     #: The port on which the API serves the API server's aggregation layer, and the Secret in the

@@ -194,9 +194,8 @@ async def test_what_is_not_kept_either_is_not_found(plane: ControlPlane, gone: s
     assert (done.code, len(done.errors)) == (4, 1)
     assert "there is no run 'no-such' in project 'team'" in done.stderr
     assert "aggregated" not in done.stderr
-    for command in ("stop", "rm"):
-        done = await opstrand(plane, command, "old", user="emil")
-        assert done.code == 4
+    done = await opstrand(plane, "stop", "old", user="emil")
+    assert done.code == 4
     nobody = await opstrand(plane, "get", "old", user="nora")
     assert nobody.code == 5
     assert "nora" in nobody.stderr
@@ -297,7 +296,7 @@ async def test_files_of_runs_are_put_listed_copied_and_deleted(
         put = await opstrand(plane, "artifacts", "put", run, str(source), "in", user="emil")
         assert (put.code, put.stderr) == (0, f"copied 3 files, 9.8 MiB, to {run}:in\n")
         listed = await opstrand(plane, "artifacts", "ls", "-r", run, "-o", "name")
-        assert listed.out.splitlines() == [f"in/{name}" for name in sorted(files)]
+        assert sorted(listed.out.splitlines()) == [f"in/{name}" for name in sorted(files)]
         back = tmp_path / run
         got = await opstrand(plane, "artifacts", "get", run, "in", str(back))
         assert got.code == 0, got.stderr
@@ -338,3 +337,35 @@ async def test_who_may_only_read_cannot_change_files(
     for arguments in (("ls", "old"), ("get", "old", "kept", "-")):
         refused = await opstrand(plane, "artifacts", *arguments, user="nora")
         assert refused.code == 5
+
+
+async def test_rm_removes_the_record_and_the_files_too(
+    plane: ControlPlane, admin: KubeApi, api: Api, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("text")
+    uuids = {}
+    for name in ("away", "here"):
+        uuids[name] = await make_run(admin, name)
+        put = await opstrand(plane, "artifacts", "put", name, str(tmp_path / "file"), user="emil")
+        assert put.code == 0, put.stderr
+    await delete_run(plane, admin, "away")
+    for name in ("away", "here"):
+        refused = await opstrand(plane, "rm", name)
+        assert refused.code == 5
+        assert "anna" in refused.stderr
+    for name in ("away", "here"):
+        done = await opstrand(plane, "rm", name, user="emil")
+        assert (done.code, done.stderr) == (0, f"{name}: deleted, with its record and files\n")
+        for found in (name, uuids[name]):
+            assert (await opstrand(plane, "get", found)).code == 4
+            assert (await opstrand(plane, "artifacts", "ls", found)).code == 4
+    assert (await opstrand(plane, "rm", "away", user="emil")).code == 4
+    for uuid in uuids.values():
+        assert not await asyncio.to_thread(lambda uuid=uuid: list(api.data.glob(f"*/*/{uuid}")))
+    # A run that is not over needs -y as ever.
+    await admin.create(OPERATIONS, PROJECT, operation("young", {"name": "train"}))
+    asked = await opstrand(plane, "rm", "young", user="emil")
+    assert asked.code == 2
+    assert "-y deletes without asking" in asked.stderr
+    done = await opstrand(plane, "rm", "young", "-y", user="emil")
+    assert done.code == 0, done.stderr

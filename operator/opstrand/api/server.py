@@ -38,6 +38,7 @@ from opstrand.runs import retention
 from opstrand.runs.archive import Archive
 from opstrand.runs.archiver import Archiver
 from opstrand.runs.authorship import Impersonation
+from opstrand.runs.forgetting import Forgetting, RecordLimits
 from opstrand.runs.keeper import KeptRuns
 from opstrand.runs.kept_logs import KeptLogs
 from opstrand.runs.live import ClusterRuns
@@ -83,7 +84,8 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         live = ClusterRuns(
             KubeApi(session), logs=KubeApi(logs), impersonation=Impersonation(KubeApi(reviews))
         )
-        runs = await open_runs(settings, live, KubeApi(session), standing)
+        files = _open_files(settings, KubeApi(session))
+        runs = await open_runs(settings, live, KubeApi(session), standing, files)
         await _keep_logs(settings, live, session, standing)
         auth = _build_auth(KubeApi(reviews), settings)
         catalog = CatalogReader(settings.connections)
@@ -101,7 +103,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
             validation=validation.Validation(pool),
             contents=contents.Contents(pool),
             read_catalog=catalog.read,
-            files=_open_files(settings, KubeApi(session)),
+            files=files,
             limits=request_limits(settings),
             is_proven=auth.is_proven,
             resources=[*discovery.ROUTES, *_list_routes(runs)],
@@ -159,9 +161,14 @@ async def _keep_logs(
 
 
 async def open_runs(
-    settings: Settings, live: ClusterRuns, cluster: KubeApi, standing: AsyncExitStack
+    settings: Settings,
+    live: ClusterRuns,
+    cluster: KubeApi,
+    standing: AsyncExitStack,
+    files: KeptFiles | None = None,
 ) -> ClusterRuns | KeptRuns:
-    """The runs of the cluster, with those of the store if one is set; `standing` closes it.
+    """The runs of the cluster, with those of the store if one is set; `standing` closes it. What is
+    removed from the store goes with its `files`.
 
     Raises SpecError and PlatformError if the store cannot be used.
     """
@@ -171,11 +178,22 @@ async def open_runs(
     store = await open_store(settings.store_url)
     standing.push_async_callback(store.close)
     namespaces = Namespaces(cluster)
+    limits = record_limits(settings)
+    forgetting = Forgetting(limits, store, files.delete) if files else Forgetting(limits, store)
     return KeptRuns(
         live,
         Archive(store, namespaces),
-        Archiver(store, namespaces, cluster),
+        Archiver(store, namespaces, cluster, forgetting),
         Retention(retention_limits(settings), live, store, cluster),
+        forgetting,
+    )
+
+
+def record_limits(settings: Settings) -> RecordLimits:
+    return RecordLimits(
+        seconds=settings.keep_seconds,
+        per_namespace=settings.keep_per_namespace,
+        in_total=settings.keep_in_total,
     )
 
 

@@ -56,7 +56,8 @@ class Runs(Protocol):
     async def order(self, run: Mapping[str, Any], make_ops: MakeOps) -> Any:
         """Patch a run with the operations that `make_ops` returns for its newest body."""
 
-    async def delete(self, run: Mapping[str, Any]) -> None: ...
+    async def delete(self, run: Mapping[str, Any]) -> str:
+        """Delete a run with all that is kept of it; return what was done."""
 
     async def find_component(self, hub_ref: str) -> Any:
         """Return the component of the hub; None if there is none."""
@@ -100,8 +101,9 @@ class LocalRuns:
     async def order(self, run: Mapping[str, Any], make_ops: MakeOps) -> None:
         local_runs.order_record(run, make_ops)
 
-    async def delete(self, run: Mapping[str, Any]) -> None:
+    async def delete(self, run: Mapping[str, Any]) -> str:
         local_runs.remove_record(run)
+        return "deleted"
 
     async def find_component(self, hub_ref: str) -> None:
         return None

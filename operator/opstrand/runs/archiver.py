@@ -20,6 +20,7 @@ from opstrand.kube.errors import NotFound
 from opstrand.kube.resources import OPERATIONS, Resource
 from opstrand.kube.versions import version_of
 from opstrand.runs.bodies import is_final
+from opstrand.runs.forgetting import Forgetting, RecordLimits
 from opstrand.runs.namespaces import Namespaces
 from opstrand.runs.protocols import Listed
 from opstrand.runs.records import in_namespace, make_row, read_body
@@ -48,8 +49,15 @@ class Cluster(Protocol):
 class Archiver:
     """An `index.Observer` that stores runs. `run()` must run beside it."""
 
-    def __init__(self, store: RunStore, namespaces: Namespaces, cluster: Cluster) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        namespaces: Namespaces,
+        cluster: Cluster,
+        forgetting: Forgetting | None = None,
+    ) -> None:
         self._store, self._namespaces, self._cluster = store, namespaces, cluster
+        self._forgetting = forgetting or Forgetting(RecordLimits(), store)
         #: By uid. Begun and finished runs are the index's own bodies; deleted ones are in no other
         #: place.
         self._begun: dict[str, Body] = {}
@@ -113,7 +121,7 @@ class Archiver:
     # -- writing
 
     async def remove(self, body: Body) -> None:
-        """Remove a run and those below it from the store for good, after its object."""
+        """Remove a run and those below it for good with their files, after its object."""
         uid = body["metadata"]["uid"]
         self.expect_removal(body)
         self._forget_living(uid)
@@ -122,7 +130,7 @@ class Archiver:
         namespace = await self._namespaces.uid_of(body)
         row = make_row(body, deleted_at=time.time(), namespace_uid=namespace or "")
         await self._store.write([row])
-        await self._store.remove(uid, time.time())
+        await self._forgetting.remove(uid, time.time())
         self._removed.discard(uid)
 
     def _forget_living(self, uid: str) -> None:

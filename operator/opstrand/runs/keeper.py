@@ -18,6 +18,7 @@ from opstrand.errors import PlatformError
 from opstrand.runs.archive import Archive
 from opstrand.runs.archiver import Archiver
 from opstrand.runs.bodies import run_uuid
+from opstrand.runs.forgetting import Forgetting
 from opstrand.runs.live import ClusterRuns
 from opstrand.runs.protocols import (
     Control,
@@ -50,9 +51,10 @@ class KeptRuns:
         archive: Archive,
         archiver: Archiver,
         retention: Retention | None = None,
+        forgetting: Forgetting | None = None,
     ) -> None:
         self._live, self._archive, self._archiver = live, archive, archiver
-        self._retention = retention
+        self._retention, self._forgetting = retention, forgetting
         live.observe(archiver)
 
     async def keep_watching(self) -> None:
@@ -63,6 +65,8 @@ class KeptRuns:
             tasks.create_task(self._find_missed())
             if self._retention is not None:
                 tasks.create_task(self._retention.run())
+            if self._forgetting is not None:
+                tasks.create_task(self._forgetting.run())
 
     async def _find_missed(self) -> None:
         await self._live.wait_until_ready()
@@ -188,7 +192,7 @@ class KeptRuns:
         await self.delete_as(self._live, project, uuid)
 
     async def delete_as(self, orders: Orders, project: str, uuid: str) -> None:
-        """Delete the Operation and what the store has of it."""
+        """Delete the Operation, the record of it and its files."""
         body = await self.get(project, uuid)
         self._archiver.expect_removal(body)
         try:

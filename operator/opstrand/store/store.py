@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 
 from opstrand.store.database import Database, Statement, Values
+from opstrand.store.excess import Excess
 from opstrand.store.rows import Known, Row, Selection, SortKey, Stored, Value
 from opstrand.store.selecting import SHOWN, order_by, source, where
 
@@ -57,6 +58,7 @@ class RunStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.excess = Excess(database)
 
     async def close(self) -> None:
         await self._database.close()
@@ -92,6 +94,11 @@ class RunStore:
         marks = "removed_at = ?, labels = '{}', deleted_at = coalesce(deleted_at, ?)"
         mark = f"{_BELOW} UPDATE runs SET {marks} WHERE uid IN (SELECT uid FROM below)"
         await self._database.write([*statements, (mark, (uid, at, at))])
+
+    async def family(self, uid: str) -> Sequence[tuple[str, str]]:
+        """(namespace_uid, uuid) of a run and of those below it, removed ones too."""
+        sql = f"{_BELOW} SELECT namespace_uid, uuid FROM below"
+        return [(namespace, uuid) for namespace, uuid in await self._database.read(sql, (uid,))]
 
     async def find(self, namespace_uid: str, uuid: str) -> Stored | None:
         found = await self._find(

@@ -39,6 +39,7 @@ class Verb(StrEnum):
     LOGS = "logs"
     LIST_RUNS = "runs/list"
     GET_RUN = "runs/get"
+    DELETE_RUN = "runs/delete"
     READ_LOG = "runs/log/get"
     READ_ARTIFACTS = "runs/artifacts/get"
     WRITE_ARTIFACTS = "runs/artifacts/update"

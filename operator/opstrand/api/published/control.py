@@ -123,14 +123,15 @@ def _note_original(made: dict[str, Any], uuid: str) -> dict[str, Any]:
 
 
 async def delete(request: web.Request) -> web.Response:
-    body = await find_run(request, Verb.DELETE)
-    await (
-        request.app[RUNS]
-        .on_behalf_of(request[CALLER])
-        .delete(body["metadata"]["namespace"], run_uuid(body))
-    )
-    await delete_files(request, run_uuid(body))
+    await remove_run(request, await find_run(request, Verb.DELETE))
     return web.Response(status=204)
+
+
+async def remove_run(request: web.Request, body: Body) -> None:
+    """Delete a run for good: its Operation, its record and its files."""
+    project, uuid = body["metadata"]["namespace"], run_uuid(body)
+    await request.app[RUNS].on_behalf_of(request[CALLER]).delete(project, uuid)
+    await delete_files(request, project, uuid)
 
 
 ROUTES = [

@@ -27,6 +27,7 @@ from opstrand.api.published.request import (
     parse_uuid,
 )
 from opstrand.artifacts.folder import RunFiles
+from opstrand.artifacts.log_chunks import delete_logs, run_folder
 from opstrand.runs.bodies import run_uuid
 from opstrand.runs.protocols import RunNotFound
 
@@ -48,6 +49,12 @@ class KeptFiles:
         if uid is None:
             raise RunNotFound(uuid)
         return RunFiles(self.base, uid, uuid)
+
+    async def delete(self, project_uid: str, uuid: str) -> None:
+        """Delete all files of a run, its logs too; there may be none."""
+        if project_uid:
+            await asyncio.to_thread(RunFiles(self.base, project_uid, uuid).delete_all)
+            await asyncio.to_thread(delete_logs, run_folder(self.base, project_uid, uuid))
 
 
 #: None where this API keeps no files.
@@ -111,10 +118,11 @@ async def open_files(request: web.Request, project: str, uuid: str) -> RunFiles:
     return await kept.open(project, uuid)
 
 
-async def delete_files(request: web.Request, uuid: str) -> None:
+async def delete_files(request: web.Request, project: str, uuid: str) -> None:
     """Delete all files of a run that was deleted."""
-    if request.app[FILES] is not None:
-        await asyncio.to_thread((await _open(request, uuid)).delete_all)
+    kept = request.app[FILES]
+    if kept is not None:
+        await asyncio.to_thread((await kept.open(project, uuid)).delete_all)
 
 
 def _explain_absence(request: web.Request, uuid: str) -> str:

@@ -31,7 +31,7 @@ from opstrand.api.v1.models import (
     Run,
     RunList,
 )
-from opstrand.api.v1.runs import get_run, list_all_runs, list_runs
+from opstrand.api.v1.runs import delete_run, get_run, list_all_runs, list_runs
 from opstrand.kube.resources import RUNS
 
 ROOT = f"/apis/{RUNS.group}/{RUNS.version}"
@@ -68,6 +68,14 @@ ENDPOINTS = (
         "Read a run by its uuid, or the newest of a name.",
         Run,
         errors=(404,),
+    ),
+    Endpoint(
+        _RUNS + "/{name}",
+        delete_run,
+        "Delete a run for good: its Operation, its record and its files.",
+        Deleted,
+        errors=(400, 404),
+        method="DELETE",
     ),
     Endpoint(
         _RUNS + "/{name}/log",

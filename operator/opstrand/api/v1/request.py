@@ -22,6 +22,8 @@ _UUID = re.compile(r"[0-9a-f]{32}")
 _WORDS = {
     Verb.LIST_RUNS: "list runs",
     Verb.GET_RUN: "get runs",
+    Verb.DELETE_RUN: "delete runs",
+    Verb.DELETE: "delete operations",
     Verb.READ_LOG: "read the logs of runs",
     Verb.READ_ARTIFACTS: "read the artifacts of runs",
     Verb.WRITE_ARTIFACTS: "add to the artifacts of runs",

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from opstrand.api.auth.callers import Verb
+from opstrand.api.published.control import remove_run
 from opstrand.api.published.request import OWNER, RUNS
 from opstrand.api.v1.answers import answer_json
 from opstrand.api.v1.listing import Wanted, read_page
-from opstrand.api.v1.models import ListMetadata, ListQuery, Run, RunList, RunMetadata
+from opstrand.api.v1.models import Deleted, ListMetadata, ListQuery, Run, RunList, RunMetadata
 from opstrand.api.v1.request import find_project, find_run, parse_query, require
 from opstrand.core.packed import STATUS
 from opstrand.core.recorded import read_status
@@ -49,6 +50,15 @@ async def _answer_page(
 async def get_run(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.GET_RUN)
     return answer_json(request, _view(body).as_json())
+
+
+async def delete_run(request: web.Request) -> web.Response:
+    """Delete a run for good, of a pipeline with all runs below it."""
+    body = await find_run(request, Verb.DELETE_RUN)
+    await require(request, Verb.DELETE, body["metadata"]["namespace"])
+    await remove_run(request, body)
+    name = body["metadata"]["name"]
+    return web.json_response(Deleted(message=f"the run {name} is deleted").as_json())
 
 
 def _view(body: Body) -> Run:

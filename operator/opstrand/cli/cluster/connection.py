@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from opstrand.cli.cluster.kept_runs import find_kept, list_kept
+from opstrand.cli.cluster.kept_runs import find_kept, list_kept, remove_kept
 from opstrand.cli.cluster.lookup import (
     choose,
     explain_no_op,
@@ -80,9 +80,14 @@ class Cluster:
         async for runs in iter_lists(self.api, None if every_project else self.project, labels):
             yield runs
 
-    async def delete(self, run: Mapping[str, Any]) -> None:
+    async def delete(self, run: Mapping[str, Any]) -> str:
+        """Delete a run with all that is kept of it; return what was done."""
+        kept = await remove_kept(self.api, self.project, run)
+        if kept is None:
+            return "deleted, with its record and files"
         metadata = run["metadata"]
         await self.api.delete(OPERATIONS, self.project, metadata["name"], uid=metadata["uid"])
+        return f"deleted{kept}"
 
     async def find_component(self, hub_ref: str) -> Any:
         """Return the component of the hub; None if there is none."""

@@ -69,6 +69,37 @@ async def list_kept(
     return runs
 
 
+async def remove_kept(api: KubeApi, project: str, body: Mapping[str, Any]) -> str | None:
+    """Delete a run through the API, with its record and files. None if it was done.
+
+    Otherwise it returns what to add to the message that its Operation was deleted: the API has
+    nothing of it, cannot be reached by this kubeconfig, or the user may not. Raises ApiError where
+    it does not answer, and for a run without an Operation.
+    """
+    uuid = run_uuid(body["metadata"]["uid"])
+    try:
+        await api.get(RUNS, project, uuid)
+        await api.delete(RUNS, project, uuid)
+    except NotFound as absent:
+        if is_kept(body):
+            raise
+        return "; what an API keeps of it stays" if is_kind_unknown(absent) else ""
+    except Forbidden as refusal:
+        if is_kept(body):
+            raise
+        return f"; its record and files stay: {refusal.server_message}"
+    except ApiError as failure:
+        name = body["metadata"]["name"]
+        raise CliError(
+            f"{name} is not deleted: {failure.message}",
+            hint=""
+            if is_kept(body)
+            else f"kubectl delete operation {name} deletes it and keeps its record and files.",
+            code=ExitCode.UNREACHABLE,
+        ) from None
+    return None
+
+
 async def show_kept_log(
     api: KubeApi, body: Mapping[str, Any], query: Mapping[str, Any], sink: LineSink
 ) -> None:

@@ -26,10 +26,13 @@ _FEW = 10
 def rm(target: Target, wanted: Selection, runs: tuple[str, ...], yes: bool) -> int:
     """Delete runs.
 
-    A run's Pod is deleted with it, and stops if it is running; so are the runs of a pipeline. Runs
-    that took values from it keep them. A run that has ended and is named in full is deleted at
-    once, as by kubectl; for the others (named by a beginning or chosen by an option, or not ended)
-    it asks, and without a terminal it needs -y.
+    A run's Pod is deleted with it, and stops if it is running; so are the runs of a pipeline, and
+    what the API keeps: records, logs and files (`kubectl delete` keeps those). A run whose
+    Operation is gone is deleted by its name or uuid. Runs that took values from it keep them.
+
+    A run that has ended and is named in full is deleted at once, as by kubectl; for the others
+    (named by a beginning or chosen by an option, or not ended) it asks, and without a terminal it
+    needs -y.
     """
     if not runs and wanted.is_all:
         raise CliError(
@@ -50,12 +53,11 @@ async def _delete(target: Target, wanted: Selection, names: tuple[str, ...], *, 
     from opstrand.core.recorded import read_status
 
     async def delete(runs: Runs, body: Any) -> str:
-        await runs.delete(body)
-        return "deleted"
+        return await runs.delete(body)
 
     async with open_runs(target) as runs:
         if names:
-            found, worst = await find_all(runs, names)
+            found, worst = await find_all(runs, names, with_gone=True)
             doubtful = [
                 body
                 for name, body in found

@@ -143,3 +143,20 @@ async def test_what_cannot_be_a_file_of_the_run_is_not_kept(
     assert (code, answer["kind"]) == (status, "Status"), answer
     async with files.get(f"{RUNS}/run-1/artifacts") as listed:
         assert [one["name"] for one in (await listed.json())["files"]] == ["model.bin"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(one.name for one in folder.rglob("*") if one.is_file())
+
+
+async def test_a_run_is_deleted_with_its_files(
+    files: Client, runs: MemoryRuns, tmp_path: Path
+) -> None:
+    async with files.delete(f"{RUNS}/run-1") as answer:
+        found = await answer.json()
+    assert (answer.status, found["kind"], found["status"]) == (200, "Status", "Success")
+    assert ("team", "run-1") not in runs.bodies
+    assert names(tmp_path) == ["secret"]
+    for path in ("run-1", "no-such"):
+        async with files.delete(f"{RUNS}/{path}") as answer:
+            assert answer.status == 404
