@@ -164,7 +164,9 @@ class Connection(RequestHandler):
         )
 
     def resume_writing(self) -> None:
-        super().resume_writing()
+        # Over TLS, asyncio's `sendfile` takes the pause in our place, and may end before this.
+        if self.writing_paused:
+            super().resume_writing()
         self._stop_timers(stuck=True)
 
     def connection_lost(self, exc: BaseException | None) -> None:
