@@ -23,7 +23,7 @@ from opstrand.core.limits import QUERY
 from opstrand.core.names import GROUP, is_namespace
 from opstrand.core.packed import unpack
 from opstrand.kube.resources import OPERATIONS
-from opstrand.runs.protocols import Found, ProjectNotFound, Search
+from opstrand.runs.protocols import Found, Search
 from opstrand.types import Body
 
 PATH = "/operator/v1/namespaces/{namespace}/runs"
@@ -37,11 +37,11 @@ class Records(Protocol):
 
     async def record(self, project: str, uuid: str) -> Body | None: ...
 
-    async def search(self, project: str, search: Search) -> Found: ...
+    async def search_gone(self, project: str, search: Search) -> Found: ...
 
 
 class Question(BaseModel):
-    """By `uuid`, or a page of what `query` selects."""
+    """By `uuid`, or a page of what `query` selects of the runs that have no object."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -69,10 +69,7 @@ def make_routes(records: Records) -> Sequence[web.RouteDef]:
             question.limit,
             lambda run: Searched(run, request.app[OWNER]),
         )
-        try:
-            found = await records.search(project, search)
-        except ProjectNotFound:
-            return _answer([], has_more=False)
+        found = await records.search_gone(project, search)
         lines = await asyncio.to_thread(_to_lines, found)
         return _answer(lines, has_more=question.offset + len(lines) < found.count)
 

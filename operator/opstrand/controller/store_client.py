@@ -30,6 +30,9 @@ _PATIENCE = aiohttp.ClientTimeout(total=60, sock_connect=5)
 #: The most runs of one answer.
 _PAGE = 500
 _COMPRESSION = 1
+#: Bytes of compressed runs from which no more are read: deciding about so many exceeds the memory
+#: of a worker anyway, and its run ends with that reason.
+_MOST_BYTES = 32 * 1024 * 1024
 
 
 class StoreClient:
@@ -62,7 +65,8 @@ class StoreClient:
                 url, {"query": question.query, "sort": question.sort, **page}
             )
             runs += found
-            if not found or not has_more or len(runs) >= question.most:
+            is_whole = not found or not has_more or len(runs) >= question.most
+            if is_whole or sum(map(len, runs)) > _MOST_BYTES:
                 return runs
 
     async def _post(self, url: str, what: Mapping[str, Any]) -> tuple[list[bytes], bool]:

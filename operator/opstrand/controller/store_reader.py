@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 _AT_ONCE = 4
 #: Seconds that an answer is kept for the runs that it woke.
 _KEPT = 30.0
+#: Bytes of answers that are kept.
+_MOST_BYTES = 64 * 1024 * 1024
 #: Seconds after which an API without a store is asked again: it may have been given one.
 _ABSENT = 60.0
 #: Seconds between two tries: the first pause, which doubles, and the longest.
@@ -62,6 +64,7 @@ class _Open:
     keys: set[Key] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
     answer: tuple[bytes, ...] | None = None
+    size: int = 0
     trouble: str = ""
     tries: int = 0
 
@@ -80,6 +83,8 @@ class StoreReader:
         #: Why no question is answered at the moment, and how often it was tried since.
         self._trouble, self._tries = "", 0
         self._absent_until = float("-inf")
+        #: The bytes of all answers that are kept.
+        self._held = 0
         self._try: asyncio.TimerHandle | None = None
 
     @property
@@ -137,7 +142,13 @@ class StoreReader:
             asked.task = None
 
     def _accept(self, place: tuple[str, Question], asked: _Open, answer: tuple[bytes, ...]) -> None:
+        if self._open.get(place) is not asked:
+            self._wake_of(asked)
+            return
         asked.answer, asked.trouble = answer, ""
+        self._held -= asked.size
+        asked.size = sum(map(len, answer))
+        self._held += asked.size
         if isinstance(place[1], StoredRun) and answer and not _is_final(answer[0]):
             # The API has not seen yet how it ended, or this process that it began.
             asked.tries += 1
@@ -145,6 +156,17 @@ class StoreReader:
         else:
             self._later(_KEPT, lambda: self._forget(place, asked))
         self._wake_of(asked)
+        self._forget_oldest(place)
+
+    def _forget_oldest(self, newest: tuple[str, Question]) -> None:
+        """Keep no more answers than fit into memory; a run that comes too late asks again."""
+        if self._held <= _MOST_BYTES:
+            return
+        for place, asked in list(self._open.items()):
+            if asked.size and place != newest:
+                self._forget(place, asked)
+            if self._held <= _MOST_BYTES:
+                return
 
     def _refuse(self, place: tuple[str, Question], asked: _Open, message: str) -> None:
         asked.trouble = message
@@ -207,11 +229,13 @@ class StoreReader:
         self._trouble, self._tries = "", 0
         keys = [key for asked in self._open.values() for key in asked.keys]
         self._open.clear()
+        self._held = 0
         self.wake(keys)
 
     def _forget(self, place: tuple[str, Question], asked: _Open) -> None:
         if self._open.get(place) is asked:
             del self._open[place]
+            self._held -= asked.size
 
     def _wake_of(self, asked: _Open) -> None:
         keys, asked.keys = asked.keys, set()

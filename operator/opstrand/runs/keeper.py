@@ -38,6 +38,7 @@ from opstrand.types import Body
 
 #: Seconds between two tries to find missed deletions.
 _PAUSE = 10.0
+_NOT_CAUGHT_UP = "the API has not stored yet which runs were deleted while it did not run"
 #: The most runs that one query of the store leaves out.
 _MOST = 500
 
@@ -55,6 +56,8 @@ class KeptRuns:
     ) -> None:
         self._live, self._archive, self._archiver = live, archive, archiver
         self._retention, self._forgetting = retention, forgetting
+        #: Whether there may be deletions that no process saw and that are not stored yet.
+        self._has_missed = True
         live.observe(archiver)
 
     async def keep_watching(self) -> None:
@@ -73,6 +76,7 @@ class KeptRuns:
         while True:
             with contextlib.suppress(PlatformError):
                 await self._archiver.find_missed(self._is_live)
+                self._has_missed = False
                 return
             await asyncio.sleep(_PAUSE)
 
@@ -108,16 +112,30 @@ class KeptRuns:
     async def record(self, project: str, uuid: str) -> Body | None:
         """The run of this uuid without a look at the cluster, for a caller that watches it too.
 
-        Raises Refused while it is not known how a run that has no object any more ended.
+        Raises PlatformError while it is not known which runs are gone, and Refused if it is not
+        stored yet how this one ended.
         """
         here = self._live.peek(project, uuid) or self._archiver.find(project, uuid)
         if here is not None:
             return here
-        self._live.check_ready()
+        self._check_caught_up()
         kept = await self._archive.get(project, uuid)
         if kept is not None and not kept.is_deleted:
             raise Refused(f"it is not stored yet how the run {uuid} ended")
         return None if kept is None else kept.body
+
+    async def search_gone(self, project: str, search: Search) -> Found:
+        """One page of those runs alone that have no object any more.
+
+        Raises PlatformError while it is not known which they are.
+        """
+        self._check_caught_up()
+        return await self._search_with((), project, search)
+
+    def _check_caught_up(self) -> None:
+        self._live.check_ready()
+        if self._has_missed:
+            raise PlatformError(_NOT_CAUGHT_UP, retry_after=1)
 
     async def list(self, project: str) -> Sequence[Listed]:
         return await self._live.list(project)
@@ -147,8 +165,11 @@ class KeptRuns:
         return [*(found[uuid] for uuid in uuids if uuid in found), *kept]
 
     async def search(self, project: str, search: Search) -> Found:
+        return await self._search_with(await self._live.list(project), project, search)
+
+    async def _search_with(self, living: Sequence[Listed], project: str, search: Search) -> Found:
         waiting = self._archiver.list(project)
-        here = select([*await self._live.list(project), *waiting.values()], search)
+        here = select([*living, *waiting.values()], search)
         kept = await self._archive.search(
             project, search, without=tuple(waiting)[:_MOST], others=len(here)
         )

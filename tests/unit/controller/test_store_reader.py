@@ -13,6 +13,7 @@ from itertools import pairwise
 import pytest
 from tests.support.leaps import in_leaps
 
+from opstrand.controller import store_reader as module
 from opstrand.controller.store_reader import NoStore, Question, QuestionRefused, StoreReader
 from opstrand.core.resolving.stored import StoredRun, StoredRuns, Unanswered
 from opstrand.errors import PlatformError
@@ -207,3 +208,20 @@ async def test_a_stop_ends_what_is_in_flight(question: Question) -> None:
     await asyncio.sleep(0)
     await store.stop()
     assert api.woken == []
+
+
+@in_leaps
+async def test_answers_take_a_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api(lambda _: [run()] * 10)
+    store = StoreReader(api, api.wake)
+    searches = [StoredRuns(f"tags: {number}", "", 10) for number in range(3)]
+    store.search(A, searches[0])
+    await asyncio.sleep(1)
+    found = store.search(A, searches[0])
+    assert not isinstance(found, Unanswered)
+    monkeypatch.setattr(module, "_MOST_BYTES", 2 * sum(map(len, found)))
+    for search in searches[1:]:
+        store.search(A, search)
+        await asyncio.sleep(1)
+    assert store.search(A, searches[2]) == store.search(A, searches[1]) == found
+    assert store.search(A, searches[0]) == Unanswered(), "the oldest is asked again"

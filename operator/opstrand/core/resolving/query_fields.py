@@ -89,7 +89,9 @@ def read_field(run: Any, field: str) -> Any:
 def _read_plain(run: Any, field: str) -> Any:
     if not isinstance(run, Upstream):
         return run.get(field)
-    if field in ("uuid", "name", "inputs", "outputs", "artifacts"):
+    if field == "name":
+        return run.globals.get("shown_name", run.name)
+    if field in ("uuid", "inputs", "outputs", "artifacts"):
         return getattr(run, field)
     return run.globals.get({"owner": "owner_name", "project": "project_name"}.get(field, field))
 

@@ -18,9 +18,9 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class StoredRuns:
-    """The first `most` runs of that namespace that a query selects, in an order.
+    """The first `most` runs without an object of that namespace that a query selects, in an order.
 
-    Answer: their bodies; also runs that have an object may be among them.
+    Answer: their bodies.
     """
 
     query: str

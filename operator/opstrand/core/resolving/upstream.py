@@ -54,7 +54,8 @@ def read_upstream(
         "started_at": status.get("startedAt"),
         "finished_at": status.get("finishedAt"),
         "duration": status.get("duration"),
-        # Further fields that a join's query may name.
+        # Further fields that a join's query may name. A run may give itself another name.
+        "shown_name": status.get("name") or identity.name,
         "kind": status.get("kind"),
         "runtime": status.get("kind"),
         "tags": status.get("tags") or [],

@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.support.builders import SETTINGS, body
 
 from opstrand.controller.cache import Cache
 from opstrand.core.compiling.prepare import prepare
 from opstrand.core.identity import read_identity
 from opstrand.core.packed import from_parcel, to_parcel
 from opstrand.core.planning.plan import compile_plan
+from opstrand.core.resolving.query_fields import read_field
 from opstrand.core.resolving.refs import SERVICE_GLOBALS, check_ref
 from opstrand.core.resolving.resolve import Resolved
 from opstrand.core.resolving.run_values import order_inputs, order_outputs
@@ -163,3 +165,9 @@ def test_where_a_run_is_that_keeps_its_own_files() -> None:
     assert found["run_outputs_path"] == f"/store/{UUID}/outputs"
     assert found["run_relative_outputs_path"] == f"{UUID}/outputs"
     assert found["store_path"] == ""
+
+
+def test_a_query_finds_a_run_by_the_name_that_it_gave_itself() -> None:
+    run = read_upstream(body(status={"phase": "Succeeded", "name": "best"}), SETTINGS)
+    assert (run.name, read_field(run, "name")) == ("run", "best")
+    assert read_field(read_upstream(body(), SETTINGS), "name") == "run"
