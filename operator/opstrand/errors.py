@@ -201,7 +201,8 @@ REASONS: dict[str, str] = {
 _WITHOUT_CLUSTER = {
     "SetAside": "Make it smaller or simpler and create it again.",
     "ComponentNotFound": (
-        "Write the component under `component:` of the operation: --local has no hub."
+        "Write the component under `component:` of the operation, or give its file by "
+        "`--component FILE`: --local has no hub."
     ),
     "PodRefused": "Fix the part of the spec that the message names.",
     "Unschedulable": "Ask for less, or fix what the message names.",

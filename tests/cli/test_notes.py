@@ -82,10 +82,10 @@ def test_a_limit_on_lost_pods_is_noted_where_no_pod_can_be_lost(
 def test_a_hubs_operation_that_cannot_run_is_refused_before_a_cluster_is_asked(
     cli: Cli, tmp_path: Path
 ) -> None:
-    (tmp_path / "f.yaml").write_text("kind: operation\nhubRef: a\nhooks: [{hubRef: b}]\n")
+    (tmp_path / "f.yaml").write_text("kind: operation\nhubRef: a\nbuild: {hubRef: b}\n")
     ran = cli("run", "-f", "f.yaml")
     assert ran.code == 2
-    assert "f.yaml:3:1: hooks: a hook is checked" in ran.stderr
+    assert "f.yaml:3:1: build: a build is checked" in ran.stderr
 
 
 def test_a_file_of_the_old_format_is_said_to_be_one(cli: Cli, tmp_path: Path) -> None:

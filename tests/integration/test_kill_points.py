@@ -27,6 +27,7 @@ from opstrand.client.run import RunClient
 from opstrand.core import names
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
+from opstrand.core.pipelines.hooks import has_open_hooks
 from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import COMPONENTS, CONFIG_MAPS, OPERATIONS, PODS, Resource
 from opstrand.types import Manifest
@@ -152,8 +153,9 @@ class Scenario:
     #: Whether it takes the same steps whenever the operator died: a stop may come before the Pod or
     #: after it.
     has_one_story: bool = True
-    #: The Components in the hub until the first run is frozen.
+    #: The Components in the hub until the first run is frozen, and those that stay.
     components: tuple[Manifest, ...] = ()
+    kept_components: tuple[Manifest, ...] = ()
 
 
 UNTIL_RUNNING = {"test/until": "Running"}
@@ -278,6 +280,29 @@ SCENARIOS = {
         has_one_story=False,
         stopped_after="s/20260131t100000z",
     ),
+    # Three writes of the run and its Pod, one of the letters, and two hooks that are runs.
+    "hooks": Scenario(
+        (
+            job(
+                "a",
+                UNTIL_RUNNING,
+                hooks=[
+                    {"hubRef": "told", "trigger": "succeeded", "disableDefaults": True},
+                    {"hubRef": "told", "trigger": "failed"},
+                    {"hubRef": "told", "params": {"x": "{{ name }}"}, "disableDefaults": True},
+                ],
+            ),
+        ),
+        14,
+        ("Succeeded",) * 3,
+        kept_components=(
+            {
+                **HUB,
+                "metadata": {"name": "told"},
+                "spec": job("c", UNTIL_RUNNING)["spec"]["component"],
+            },
+        ),
+    ),
     "retry": Scenario((job("a", TWO_ATTEMPTS, termination={"maxRetries": 2}),), 8),
     "resume": Scenario((job("a", TWO_ATTEMPTS),), 9, resumed=("a",)),
 }
@@ -321,7 +346,7 @@ class Point:
     async def live(self, deaths: int = 1, **kill: object) -> dict[str, Any]:
         """Apply, die as asked, start again, and check the end. Return the results of the runs."""
         await make_namespace(self.kube, self.namespace)
-        for component in self.scenario.components:
+        for component in (*self.scenario.components, *self.scenario.kept_components):
             await self.kube.create(COMPONENTS, self.namespace, component)
         for body in self.scenario.operations:
             await self.kube.create(OPERATIONS, self.namespace, body)
@@ -375,6 +400,7 @@ class Point:
     async def _is_over(self) -> bool:
         return all(
             parse_phase(body.get("status")).is_final
+            and not has_open_hooks(body.get("status"))
             and (
                 body["metadata"]["name"] not in self.scenario.resumed or "resume" in body["status"]
             )
@@ -463,6 +489,7 @@ class Point:
             if "schedule" in status:
                 ticks = status["schedule"]
                 kept["ticks"] = {k: ticks[k] for k in ("runs", "succeeded", "failed", "missed")}
+            kept["hooks"] = status.get("hooks")
             if "children" in status:
                 kept["children"] = {k: v for k, v in status["children"].items() if k != "at"}
             kept["pods"] = sorted(pod.rpartition("-")[2] for pod in own)
@@ -498,7 +525,7 @@ def _name_of(body: Manifest) -> str:
 
     The name of its object depends on the uid of the pipeline.
     """
-    controller = names.find_controller(body)
+    controller = names.find_controller(body) or names.find_hooked(body)
     name = str(body["metadata"]["name"])
     if controller is None:
         return name

@@ -14,7 +14,7 @@ from opstrand.cli.cluster.lookup import (
 )
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import check_project
-from opstrand.core.names import controller_uid
+from opstrand.core.names import maker_uid
 from opstrand.core.phase import parse_phase
 from opstrand.core.pipelines.children import is_child
 from opstrand.core.recorded import read_status
@@ -120,7 +120,7 @@ def remove_record(body: Mapping[str, Any]) -> None:
     records = Records()
     records.remove(key_of(body), str(body["metadata"]["uid"]))
     gone = {str(body["metadata"]["uid"])}
-    while found := [one for one in records.load(key_of(body)[0]) if controller_uid(one) in gone]:
+    while found := [one for one in records.load(key_of(body)[0]) if maker_uid(one) in gone]:
         for one in found:
             records.remove(key_of(one), str(one["metadata"]["uid"]))
             gone.add(str(one["metadata"]["uid"]))

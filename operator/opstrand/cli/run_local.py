@@ -39,6 +39,7 @@ async def run_here(
     uid: str | None,
     settings: Settings,
     catalog: Catalog | None,
+    components: Mapping[str, Mapping[str, Any]],
     logs: bool,
     every_change: bool,
     seconds: float | None,
@@ -52,6 +53,7 @@ async def run_here(
         async with LocalSession(
             settings=settings,
             catalog=catalog,
+            components=components,
             on_line=_relay_lines(reporter, audience) if logs else lambda path, line: None,
             on_note=audience.relay(say),
             on_change=audience.relay(reporter.change),
@@ -93,11 +95,11 @@ async def _finish(session: LocalSession, key: Key, live: LiveLine, audience: _Au
     final = await session.wait(key)
     if others := session.list_open():
         live.clear()
+        created = _list_names([one for one in others if one != key]) or "its hooks"
         audience.relay(say)(
-            f"{key[1]} has ended; waiting for what it created: {_list_names(others)} (Ctrl-C stops "
-            "it)"
+            f"{key[1]} has ended; waiting for what it created: {created} (Ctrl-C stops it)"
         )
-        live.update(f"waiting for {_list_names(others)}")
+        live.update(f"waiting for {created}")
         await session.wait_for_all()
     return final
 

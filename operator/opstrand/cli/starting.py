@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from opstrand.cli.errors import CliError, ExitCode
@@ -195,7 +196,12 @@ async def start_there(operation: dict[str, Any], target: Target, wish: Wish) -> 
 
 
 async def start_here(
-    operation: dict[str, Any], target: Target, wish: Wish, uid: str | None, catalog: Catalog | None
+    operation: dict[str, Any],
+    target: Target,
+    wish: Wish,
+    uid: str | None,
+    catalog: Catalog | None,
+    components: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> int:
     """Execute the run as a process of this machine; return the exit code."""
     from opstrand.cli.local_runs import PROJECT
@@ -214,6 +220,7 @@ async def start_here(
         uid=uid,
         settings=Settings.from_environment(),
         catalog=catalog,
+        components=components,
         logs=wish.logs,
         every_change=wish.watch,
         seconds=wish.timeout,

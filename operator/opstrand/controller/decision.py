@@ -67,15 +67,18 @@ def decide_here(gathered: Gathered, key: Key, world: World) -> Decision:
 def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
     prepared = _prepare(snapshot.body, key, world)
     snapshot = snapshot.changed(prepared=prepared, evaluate=put_off)
-    if snapshot.is_frozen or isinstance(prepared, SpecError):
+    is_read = snapshot.is_frozen or snapshot.phase.is_final
+    if is_read or isinstance(prepared, SpecError):
         return snapshot
     if prepared.compiled is None:
         near = suggest_component(snapshot, prepared.missing_component, world.cache)
         return snapshot.changed(near=near)
     if prepared.compiled.joins:
         raise NeedsWorker
-    snapshot = snapshot.changed(components=_read_components(key, prepared, world))
-    bodies = find_upstream(key, prepared.refs, world)
+    wanted = prepared.components.union(prepared.hook_components)
+    components = _read_components(key, wanted, world)
+    snapshot = snapshot.changed(components=components)
+    bodies = find_upstream(key, prepared.refs, world, wanted - components.keys())
     if len(bodies) > _FEW or any(isinstance(one, Head) for one in bodies.values()):
         raise NeedsWorker
     places = (store_path(snapshot.catalog), prepared.identity.context_root)
@@ -83,8 +86,10 @@ def _read_file(snapshot: Snapshot, key: Key, world: World) -> Snapshot:
     return snapshot.changed(upstream=upstream, near=suggest_upstream(snapshot, bodies, world.cache))
 
 
-def _read_components(key: Key, prepared: Prepared, world: World) -> dict[str, Mapping[str, Any]]:
-    found = find_components(key, prepared.components, world)
+def _read_components(
+    key: Key, wanted: frozenset[str], world: World
+) -> dict[str, Mapping[str, Any]]:
+    found = find_components(key, wanted, world)
     if any(map(is_large, found.values())):
         raise NeedsWorker
     return {name: body.get("spec") or {} for name, body in found.items()}
@@ -143,12 +148,12 @@ async def _decide_in_steps(snapshot: Snapshot, key: Key, world: World) -> Decisi
         return found
     if found.refs:
         check_waiting(snapshot.body, world)
-    bodies = find_upstream(key, found.refs, world)
+    bodies_of_components = find_components(key, found.components, world)
+    missing = found.components - bodies_of_components.keys()
+    bodies = find_upstream(key, found.refs, world, missing)
     seen["near"] = suggest_upstream(snapshot, bodies, world.cache)
     parcels = {ref: _to_parcel(one) for ref, one in bodies.items()}
-    components = {
-        name: to_parcel(one) for name, one in find_components(key, found.components, world).items()
-    }
+    components = {name: to_parcel(one) for name, one in bodies_of_components.items()}
     questions = found.searches
     while True:
         project = world.cache.operations(key[0]) if found.has_joins else []

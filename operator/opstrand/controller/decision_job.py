@@ -18,7 +18,7 @@ from opstrand.core.decide import decide
 from opstrand.core.identity import read_identity
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.packed import STATUS, empty, from_parcel
-from opstrand.core.phase import is_frozen
+from opstrand.core.phase import is_frozen, parse_phase
 from opstrand.core.pipelines.outline import Outline, read_outline
 from opstrand.core.pods.volumes import store_path
 from opstrand.core.recorded import read_own_status
@@ -75,7 +75,7 @@ class Needs:
     refs: frozenset[Ref]
     missing_component: str
     has_joins: bool
-    #: The Components that the operations of a pipeline name.
+    #: The Components that the operations of a pipeline name, and hooks.
     components: frozenset[str] = frozenset()
     #: What its joins ask of the store, as far as that is known.
     searches: frozenset[StoredRuns] = frozenset()
@@ -101,7 +101,7 @@ def decide_run(
     whole: OperationBody = from_parcel(body) or {}
     prepared = _prepare_parcels(settings, whole, component)
     if upstream is None and not is_frozen(read_own_status(whole)):
-        needs = _find_needs(prepared)
+        needs = _find_needs(prepared, is_over=parse_phase(read_own_status(whole)).is_final)
         if needs is not None:
             return needs
     bodies = {ref: from_parcel(one) for ref, one in (upstream or {}).items()}
@@ -171,15 +171,19 @@ def _empty_unchanged(status: Mapping[str, Any], before: Mapping[str, Any]) -> di
     }
 
 
-def _find_needs(prepared: Prepared | SpecError) -> Needs | None:
+def _find_needs(prepared: Prepared | SpecError, *, is_over: bool) -> Needs | None:
+    """Return what is needed; None: nothing. A run that is over refers to nothing any more."""
     if isinstance(prepared, SpecError):
         return None
+    if is_over:
+        missing = prepared.missing_component
+        return Needs(frozenset(), missing, has_joins=False) if missing else None
     compiled = prepared.compiled
     needs = Needs(
         prepared.refs,
         prepared.missing_component,
         has_joins=compiled is not None and bool(compiled.joins),
-        components=prepared.components,
+        components=prepared.components.union(prepared.hook_components),
         searches=frozenset() if compiled is None else list_searches(compiled),
     )
     return needs if needs != _NOTHING else None

@@ -19,6 +19,7 @@ from opstrand.controller.gather import Gathered, World, gather, refresh
 from opstrand.core.decide import decide, fail
 from opstrand.core.lifecycle.asks import Children
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
+from opstrand.core.pipelines.hooks import has_open_hooks
 from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.errors import Conflict
 from opstrand.logs import about
@@ -101,7 +102,16 @@ async def _reconcile(key: Key, world: World, clock: Clock, *, is_parked: bool) -
     if applied.is_settled:
         after = await reconcile(key, world=world, clock=clock, is_parked=is_parked)
         return replace(after, wake=after.wake | frozenset(wake - {key}))
-    return Outcome(frozenset(wake), applied.again, rest=rest)
+    again = applied.again
+    if not snapshot.phase.is_final and _has_open_hooks(key, world):
+        again = 0.0
+    return Outcome(frozenset(wake), again, rest=rest)
+
+
+def _has_open_hooks(key: Key, world: World) -> bool:
+    """Whether the run has just ended and its hooks are to be decided."""
+    body = world.cache.operation(key)
+    return body is not None and has_open_hooks(body.get("status"))
 
 
 def _find_rest(snapshot: Snapshot, seconds: float) -> float:

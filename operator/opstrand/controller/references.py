@@ -66,16 +66,21 @@ def _list_above(key: Key, world: World) -> Iterator[Body]:
 Found = Mapping[str, Any] | Unanswered | None
 
 
-def find_upstream(key: Key, refs: Iterable[Ref], world: World) -> dict[Ref, Found]:
+def find_upstream(
+    key: Key, refs: Iterable[Ref], world: World, components: Iterable[str] = ()
+) -> dict[Ref, Found]:
     """The bodies of every run that the params refer to, also of those whose object is gone.
 
     Registers the wait before it reads, with no await between, so that no end of a run is missed.
+    `components`: the missing ones, whose creation wakes the run too.
     """
     body = world.cache.operation(key)
     if body is None:
         return dict.fromkeys(refs)
     subjects = {ref: _subject(ref, body, world) for ref in refs}
-    world.cache.wait(key, frozenset(subject for subject in subjects.values() if subject))
+    awaited = {subject for subject in subjects.values() if subject}
+    awaited |= {Subject("component", key[0], name) for name in components}
+    world.cache.wait(key, frozenset(awaited))
     return {ref: _find_body(ref, body, world) or _find_stored(ref, key, world) for ref in subjects}
 
 

@@ -13,6 +13,7 @@ from opstrand.core import names
 from opstrand.core.mask import is_secret_name
 from opstrand.core.packed import pack
 from opstrand.core.phase import parse_phase
+from opstrand.core.pipelines.hooks import has_open_hooks
 from opstrand.core.resolving.run_values import slim_component, slim_plugins
 from opstrand.kube.resources import COMPONENTS, OPERATIONS, PODS, Resource
 from opstrand.types import Manifest
@@ -22,7 +23,8 @@ def slim(resource: Resource, body: Mapping[str, Any]) -> Manifest:
     """The body without what is never read."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
     kept = {**body, "metadata": metadata}
-    if resource is OPERATIONS and parse_phase(body.get("status")).is_final:
+    is_over = resource is OPERATIONS and parse_phase(body.get("status")).is_final
+    if is_over and not has_open_hooks(body.get("status")):
         kept["spec"] = _slim_operation(body.get("spec") or {})
     if resource in (OPERATIONS, COMPONENTS):
         return pack(kept)

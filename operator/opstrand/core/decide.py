@@ -25,6 +25,8 @@ from opstrand.core.lifecycle.asks import Ask, Get, Known
 from opstrand.core.lifecycle.resume import find_new
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.phase import Phase
+from opstrand.core.pipelines.hooks import has_open_hooks
+from opstrand.core.runtimes.hooks import fire_hooks, list_hook_asks, refuse_hook
 from opstrand.core.runtimes.registry import runtime_of
 from opstrand.core.runtimes.resuming import find_resume
 from opstrand.core.runtimes.starting import start
@@ -36,6 +38,8 @@ def list_asks(snapshot: Snapshot) -> list[Ask]:
     asks = [*_list_pipeline_asks(snapshot)]
     if snapshot.is_frozen or snapshot.phase.is_final:
         asks += runtime_of(snapshot.status).asks(snapshot)
+    if snapshot.phase.is_final:
+        asks += list_hook_asks(snapshot)
     return [ask for ask in asks if ask not in snapshot.answers]
 
 
@@ -55,7 +59,7 @@ def _list_pipeline_asks(snapshot: Snapshot) -> Iterator[Ask]:
 def needs_file(snapshot: Snapshot) -> bool:
     """Return whether the decision needs what the run's polyaxonfile says."""
     if snapshot.phase.is_final:
-        return False
+        return has_open_hooks(snapshot.status)
     return not snapshot.is_frozen or runtime_of(snapshot.status).needs_file(snapshot)
 
 
@@ -64,7 +68,8 @@ def decide(snapshot: Snapshot) -> Decision:
     snapshot = snapshot.changed(evaluate=metered(snapshot.evaluate))
     if snapshot.phase.is_final:
         runtime = runtime_of(snapshot.status)
-        return find_resume(snapshot, runtime) or runtime.clear(snapshot)
+        resumed = find_resume(snapshot, runtime)
+        return resumed or fire_hooks(snapshot) or runtime.clear(snapshot)
     if not snapshot.is_frozen:
         return start(snapshot)
     return runtime_of(snapshot.status).advance(snapshot)
@@ -72,6 +77,8 @@ def decide(snapshot: Snapshot) -> Decision:
 
 def decide_refusal(snapshot: Snapshot, refusal: Refusal) -> Decision | None:
     """Decide after the API server refused an object; None if the refusal is not about the run."""
+    if snapshot.phase.is_final:
+        return refuse_hook(snapshot, refusal)
     return runtime_of(snapshot.status).refused(snapshot, refusal)
 
 

@@ -47,6 +47,8 @@ OP = f"{GROUP}/op"
 #: that it refers to and that have no run.
 DEPTH = f"{GROUP}/depth"
 WITHOUT_RUN = f"{GROUP}/without-run"
+#: Label of the run of a hook, and of the runs that it makes: the uuid of the run that ended.
+HOOK = f"{GROUP}/hook-of"
 #: Annotation of a run of a matrix: its index.
 ITERATION = f"{GROUP}/iteration"
 #: Annotation of a run of a schedule: its tick, in RFC 3339 and UTC.
@@ -182,6 +184,30 @@ def find_controller(body: Body) -> OwnerReference | None:
             found: OwnerReference = reference
             return found
     return None
+
+
+def find_hooked(body: Body) -> OwnerReference | None:
+    """Return the owner reference of the run whose hook made this one; None if no hook did.
+
+    That run does not control it.
+    """
+    uuid = (body["metadata"].get("labels") or {}).get(HOOK)
+    for reference in body["metadata"].get("ownerReferences") or ():
+        is_run = reference.get("kind") == "Operation" and not reference.get("controller")
+        if uuid and is_run and run_uuid(str(reference.get("uid") or "")) == uuid:
+            found: OwnerReference = reference
+            return found
+    return None
+
+
+def is_of_hook(body: Body) -> bool:
+    """Return whether a hook made this run, or a run above it."""
+    return bool((body["metadata"].get("labels") or {}).get(HOOK))
+
+
+def maker_uid(body: Body) -> str:
+    """Return the uid of the Operation that made this one, as a pipeline or by a hook."""
+    return str((find_controller(body) or find_hooked(body) or {}).get("uid") or "")
 
 
 def read_op(body: Body) -> str:

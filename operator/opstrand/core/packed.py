@@ -34,7 +34,7 @@ STATUS = (
         "attempt",
     ),
     *("pod", "retries", "termination", "service", "history", "conditions"),
-    *("children", "inherited", "search", "best", "schedule"),
+    *("children", "inherited", "search", "best", "schedule", "hooks"),
 )
 _LIMITS = ("maxRetries", "timeout", "ttl")
 _METADATA = (
@@ -51,7 +51,7 @@ _METADATA = (
 _LABELS = (
     "velero.io/restore-name",
     *(names.MANAGED_BY, names.UUID_LABEL, names.CREATED_BY),
-    *(names.PIPELINE, names.CONTROLLER, names.OP),
+    *(names.PIPELINE, names.CONTROLLER, names.OP, names.HOOK),
 )
 #: What a pipeline notes on its children.
 _ANNOTATIONS = (names.DEPTH, names.WITHOUT_RUN, names.ITERATION, names.SCHEDULE_AT)

@@ -219,6 +219,15 @@ def _is_schedule(value: Any) -> bool:
     )
 
 
+def _is_hooks(value: Any) -> bool:
+    """Check the letters of a run's hooks; `pipelines.hooks` reads them."""
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("states"), str)
+        and _are_mappings(value.get("problems") or [])
+    )
+
+
 def _are_mappings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
 
@@ -302,6 +311,7 @@ _KEYS: dict[str, Any] = {
     "search": _is_search,
     "best": _is_best,
     "schedule": _is_schedule,
+    "hooks": _is_hooks,
     "retries": dict.fromkeys(("failures", "disruptions"), _is_count),
     "termination": _TERMINATION,
     "artifacts": [_ARTIFACT, {"name"}],

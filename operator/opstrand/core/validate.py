@@ -69,7 +69,8 @@ def validate_compiled(
     if is_run:
         problems += missing
     else:
-        notes += [one.message for one in missing]
+        notes += [one.message for one in missing if one.reason in _UNTIL_IT_RUNS]
+        problems += [one for one in missing if one.reason not in _UNTIL_IT_RUNS]
     problems += _validate_work(compiled, evaluate, catalog, is_sound=not wrong)
     problems += [] if catalog is None else validate_connections(compiled, catalog)
     notes += note_metrics(compiled)

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from opstrand.core.identity import LOCAL_FILES
-from opstrand.core.names import controller_uid, run_uuid
+from opstrand.core.names import maker_uid, run_uuid
 from opstrand.core.normalize import as_stored
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
@@ -273,7 +273,7 @@ class Records:
         ended = [
             body
             for body in bodies
-            if parse_phase(read_status(body)).is_final and controller_uid(body) not in known
+            if parse_phase(read_status(body)).is_final and maker_uid(body) not in known
         ]
         ended.sort(key=lambda body: str(read_status(body).get("finishedAt") or ""))
         for body in ended[:-KEPT_RUNS]:
@@ -287,7 +287,7 @@ class Records:
         others = list(self.load(key_of(body)[0]) if bodies is None else bodies)
         self.remove(key_of(body), body["metadata"]["uid"])
         for one in others:
-            if controller_uid(one) == body["metadata"]["uid"]:
+            if maker_uid(one) == body["metadata"]["uid"]:
                 self.remove_tree(one, others)
 
 

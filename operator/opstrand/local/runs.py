@@ -13,8 +13,8 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 
+from opstrand.core.names import maker_uid
 from opstrand.core.phase import parse_phase
-from opstrand.core.pipelines.children import is_child
 from opstrand.core.recorded import read_status
 from opstrand.kube.errors import AlreadyExists
 from opstrand.kube.resources import OPERATIONS
@@ -215,7 +215,7 @@ class SharedRuns(LocalRuns):
             await super().drop(key)
             # What this run made goes with it, as by a cluster's garbage collector.
             made = {
-                key for key, one in self.bodies.items() if is_child(one, body["metadata"]["uid"])
+                key for key, one in self.bodies.items() if maker_uid(one) == body["metadata"]["uid"]
             }
             for child in made:
                 await self.drop(child)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import web
@@ -34,11 +35,12 @@ from opstrand.controller.stopwatch import Stopwatch
 from opstrand.core import names
 from opstrand.core.identity import CONTEXT_ROOT
 from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.pipelines.hooks import has_open_hooks
 from opstrand.core.planning.connections import Catalog
 from opstrand.core.planning.culling import Activity
 from opstrand.core.planning.plan import Plan
 from opstrand.core.recorded import read_status
-from opstrand.kube.resources import OPERATIONS, PODS, Resource
+from opstrand.kube.resources import COMPONENTS, OPERATIONS, PODS, Resource
 from opstrand.local.cache import NamedCache
 from opstrand.local.claims import Claims
 from opstrand.local.kube import MemoryKube
@@ -68,7 +70,8 @@ class LocalSession:
 
     `on_line` receives every line of the run's program as bytes, and of the runs that it makes as a
     pipeline, each after the operations that lead to it; `on_change` the run after each
-    change, `on_note` a message for the user.
+    change, `on_note` a message for the user. `components` are the specs that a `hubRef` finds, by
+    the names that their objects have in a cluster.
     """
 
     def __init__(
@@ -80,8 +83,9 @@ class LocalSession:
         on_change: Callable[[Manifest], None] = lambda body: None,
         records: Records | None = None,
         catalog: Catalog | None = None,
+        components: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     ) -> None:
-        self._catalog = catalog
+        self._catalog, self._components = catalog, components
         self._records = records or Records()
         self._settings = replace(settings, local_runs=str(self._records.folder))
         self._claims = Claims(self._records)
@@ -207,7 +211,7 @@ class LocalSession:
             self._deletions.add(task)
             task.add_done_callback(self._deletions.discard)
             return
-        is_made = names.find_controller(body) is not None
+        is_made = bool(names.maker_uid(body))
         if self._key is not None and key != self._key and not body.get("status") and not is_made:
             self._note_once(f"the program created the run {key[1]}")
         if message := explain_wait(body, self._settings, self._cache.find_named):
@@ -237,18 +241,18 @@ class LocalSession:
             self._pass_line(path, line)
 
     def _find_path(self, key: Key) -> tuple[str, ...] | None:
-        """Return the operations that lead from the run of this session to a run of its pipelines.
+        """Return the operations that lead from the run of this session to a run that it made.
 
         It is empty for that run itself, None for any other run.
         """
         path: tuple[str, ...] = ()
         while key != self._key:
             body = self.runs.bodies.get(key)
-            controller = None if body is None else names.find_controller(body)
-            if body is None or controller is None:
+            maker = body and (names.find_controller(body) or names.find_hooked(body))
+            if not body or not maker:
                 return None
             path = (names.read_op(body), *path)
-            key = (key[0], str(controller.get("name")))
+            key = (key[0], str(maker.get("name")))
         return path
 
     def _needs_slot(self, pod: Manifest) -> bool:
@@ -276,6 +280,8 @@ class LocalSession:
         )
         self._key = (project, metadata["name"])
         self.runs.known_projects.add(project)
+        for name, spec in self._components.items():
+            self._cache.put(COMPONENTS, make_component(project, name, spec))
         return await self.kube.create(OPERATIONS, project, {**operation, "metadata": metadata})
 
     async def wait(self, key: Key) -> Manifest:
@@ -291,8 +297,16 @@ class LocalSession:
             await self._changed.wait()
 
     def list_open(self) -> list[Key]:
-        """List the runs of this session that have not ended."""
-        return [key for key in self._list_owned() if not self._phase(key).is_final]
+        """List the runs of this session that have not ended, or whose hooks have not begun."""
+        return [
+            key
+            for key in self._list_owned()
+            if not self._phase(key).is_final or self._has_open_hooks(key)
+        ]
+
+    def _has_open_hooks(self, key: Key) -> bool:
+        body = self.runs.bodies.get(key)
+        return body is not None and has_open_hooks(read_status(body))
 
     async def wait_for_all(self) -> None:
         """Wait until every run of this session has ended, also those created in the meantime."""
@@ -312,6 +326,8 @@ class LocalSession:
         """Ask every run of this session to stop, as `opstrand stop` does in a cluster."""
         for key in self.list_open():
             with suppress(RunNotFound):
+                if self._phase(key).is_final:
+                    continue
                 body = self.runs.bodies[key]
                 await self.runs.control(
                     key[0], names.run_uuid(body["metadata"]["uid"]), Control({"stop": True})
@@ -320,6 +336,17 @@ class LocalSession:
     def kill(self) -> None:
         """Kill every program at once, without its grace period."""
         self._kubelet.kill()
+
+
+def make_component(project: str, name: str, spec: Mapping[str, Any]) -> Manifest:
+    """Return the object by which a component of a file is in the hub of this session."""
+    metadata = {"name": name, "namespace": project, "uid": f"component-{name}"}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "Component",
+        "metadata": {**metadata, "resourceVersion": "1"},
+        "spec": dict(spec),
+    }
 
 
 def _attempt_of(pod: Manifest) -> int:

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from opstrand.core.names import CREATED_BY, controller_uid
+from opstrand.core.names import CREATED_BY, maker_uid
+from opstrand.core.pipelines.hooks import has_open_hooks
 from opstrand.core.recorded import parse_moment, read_status
 from opstrand.errors import PlatformError
 from opstrand.kube.errors import Conflict, NotFound
@@ -122,17 +123,16 @@ class Retention:
 def select_excess(heads: Sequence[Body], limits: Limits, now: float) -> list[list[Body]]:
     """The runs to delete, oldest first, each with all runs below it.
 
-    A run of a pipeline goes with its pipeline, and only if all of that are over.
+    A run of a pipeline goes with its pipeline, and only if all of that are over; the run of a hook
+    with the run that it followed.
     """
     below: defaultdict[str, list[Body]] = defaultdict(list)
     for one in heads:
-        if uid := controller_uid(one):
+        if uid := maker_uid(one):
             below[uid].append(one)
     present = {one["metadata"]["uid"] for one in heads}
-    families = [
-        [one, *_descendants(one, below)] for one in heads if controller_uid(one) not in present
-    ]
-    over = [family for family in families if all(map(is_final, family))]
+    families = [[one, *_descendants(one, below)] for one in heads if maker_uid(one) not in present]
+    over = [family for family in families if all(map(_is_over, family))]
     over.sort(key=lambda family: _ended_at(family[0]))
     return list(_exceeding(over, limits, now))
 
@@ -158,6 +158,11 @@ def _descendants(body: Body, below: Mapping[str, list[Body]], level: int = 0) ->
         for child in below.get(body["metadata"]["uid"], ()):
             yield child
             yield from _descendants(child, below, level + 1)
+
+
+def _is_over(body: Body) -> bool:
+    """Whether a run has ended and its hooks are decided: their runs are below it then."""
+    return is_final(body) and not has_open_hooks(read_status(body))
 
 
 def _is_applied(body: Body) -> bool:

@@ -134,7 +134,7 @@ def test_an_unknown_name_in_an_operations_own_fields_is_reported_before_there_ar
     ("fields", "path"),
     [
         ({"matrix": {"kind": "iterative", "maxIterations": 2}}, "matrix.kind"),
-        ({"hooks": [{"hubRef": "slack"}]}, "hooks"),
+        ({"hooks": [{"hubRef": "slack", "presets": ["gpu"]}]}, "hooks[0].presets"),
         ({"events": [{"ref": "ops.a", "kinds": ["run_status_done"]}]}, "events"),
         ({"build": {"hubRef": "kaniko"}}, "build"),
         ({"presets": ["gpu"]}, "presets"),

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from tests.support.stores import NAMESPACE_UID, final_body
 
-from opstrand.core.names import API_VERSION, CREATED_BY
+from opstrand.core.names import API_VERSION, CREATED_BY, HOOK
 from opstrand.kube.errors import NotFound
 from opstrand.runs.records import make_row
 from opstrand.runs.retention import Limits, Retention, select_excess
@@ -34,6 +34,12 @@ def child(number: int, **facts: Any) -> dict[str, Any]:
     return run(number, metadata={"ownerReferences": owners}, **facts)
 
 
+def hook(number: int, **facts: Any) -> dict[str, Any]:
+    """Return the run of a hook of run-1, which its owner does not control."""
+    labels = {HOOK: "uid1", CREATED_BY: "operator"}
+    return run(number, metadata={"ownerReferences": CHILD, "labels": labels}, **facts)
+
+
 FIVE = [run(number) for number in (3, 1, 5, 2, 4)]
 
 
@@ -52,6 +58,10 @@ FIVE = [run(number) for number in (3, 1, 5, 2, 4)]
         ([run(1), child(2), child(3, phase="Running")], Limits(seconds=1), []),
         ([run(1, phase="Running"), child(2)], Limits(seconds=1), []),
         ([child(2)], Limits(seconds=1), ["2"]),
+        ([run(1, hooks={"states": "r"}), hook(2)], Limits(seconds=1), ["1 2"]),
+        ([run(1, hooks={"states": "r"}), hook(2, phase="Running")], Limits(seconds=1), []),
+        ([run(1, hooks={"states": "k."})], Limits(seconds=1), []),
+        ([run(1, hooks={"states": "?"})], Limits(seconds=1), []),
     ],
 )
 def test_what_is_too_much(runs: list[Body], limits: Limits, expected: list[str]) -> None:

@@ -18,6 +18,7 @@ from opstrand.cli.files.source_map import Layer
 from opstrand.cli.files.submission import Submission, is_manifest
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.names import API_VERSION, GROUP
+from opstrand.core.pipelines.hooks import find_own_hooks
 from opstrand.core.pipelines.hub import component_name, find_itself
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import Problem, SpecError
@@ -88,7 +89,8 @@ def _find_own_component(data: Mapping[str, Any]) -> list[Problem]:
     """Find the operations of a pipeline that are the pipeline itself."""
     try:
         compiled = compile_operation(parse_operation({"component": data["spec"]}))
-        return list(find_itself(compiled.nodes, str((data.get("metadata") or {}).get("name"))))
+        name = str((data.get("metadata") or {}).get("name"))
+        return [*find_itself(compiled.nodes, name), *find_own_hooks(compiled.hooks, name)]
     except SpecError:
         return []  # the validation of its spec says why
 

@@ -23,6 +23,13 @@ from opstrand.core.limits import ATTEMPTS
     help="Run this component of the hub; -f is the operation over it.",
 )
 @click.option("--name", metavar="NAME", help="The run's name. [default: made from the file's]")
+@click.option(
+    "--component",
+    "components",
+    multiple=True,
+    metavar="FILE",
+    help="With --local: a component that `hubRef` finds by its name. Repeatable.",
+)
 @follow_options
 @click.option(
     "--platform-retries",
@@ -46,6 +53,7 @@ def run(
     given: Given,
     hub: str | None,
     name: str | None,
+    components: tuple[str, ...],
     wish: Wish,
     platform_retries: int | None,
     dry_run: str | None,
@@ -61,8 +69,14 @@ def run(
     run with --local.
     """
     _check(target, given, hub, uid, dry_run)
+    if components and not target.is_local:
+        raise CliError(
+            "--component is for --local: a cluster has its own hub",
+            hint="`opstrand components apply -f FILE` puts a component into it.",
+        )
     # Imported here, so that completion does not wait for the engine.
     from opstrand.cli.checking.rendering import make_operation, parse_uid
+    from opstrand.cli.files.components import read_components
     from opstrand.controller.connections_file import read_connections
 
     # In a cluster the operator's catalog applies.
@@ -78,7 +92,8 @@ def run(
     wish = wish.about(target, dry_run)
     if target.is_local:
         own = parse_uid(uid) if uid else None
-        return execute(start_here(operation, target, wish, own, catalog))
+        found = read_components(components)
+        return execute(start_here(operation, target, wish, own, catalog, found))
     return execute(start_there(operation, target, wish))
 
 

@@ -21,6 +21,7 @@ from opstrand.cli.output.format import (
     show_phase,
     show_value,
 )
+from opstrand.cli.output.hooks import describe_hooks
 from opstrand.cli.output.lineage import find_downstream
 from opstrand.cli.output.members import count_children, is_pipeline, is_schedule
 from opstrand.cli.output.pipelines.family import read_family
@@ -76,6 +77,7 @@ def describe_run(
         _upstream(status.get("upstream") or ()),
         _awaited(body, others),
         _downstream(find_downstream(body, others)),
+        describe_hooks(body, others),
         _history(status.get("history") or ()),
     ]
     return "\n\n".join(section for section in sections if section)

@@ -16,7 +16,13 @@ from opstrand.core.compiling.schedule import share_with_schedule
 from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.identity import Identity, read_identity
 from opstrand.core.limits import COMPONENT, OUTPUTS, TOTAL, check_size, measure
+from opstrand.core.names import is_of_hook
 from opstrand.core.operation import CompiledOperation
+from opstrand.core.pipelines.hooks import (
+    find_hooks_of_hooks,
+    find_own_hooks,
+    list_components,
+)
 from opstrand.core.pipelines.hub import component_name, find_itself, list_hub_refs
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.refs import Ref, collect_refs
@@ -50,6 +56,13 @@ class Prepared:
             return frozenset()
         nodes = self.compiled.nodes
         return frozenset(name for _, name in list_hub_refs(nodes))
+
+    @property
+    def hook_components(self) -> tuple[str, ...]:
+        """The Components that hooks of the run name; a schedule leaves them to its runs."""
+        if self.compiled is None or self.compiled.schedule is not None:
+            return ()
+        return tuple(list_components(self.compiled.hooks))
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -89,7 +102,7 @@ def prepare(
     frozen, is_child = read_status(body).get("component"), not identity.is_independent
     hub_ref = operation.hub_ref if operation.component is None else None
     if hub_ref is None:
-        compiled = _compile(operation, None, identity)
+        compiled = _compile(operation, None, identity, body)
         return Prepared(identity, operation, compiled, refs=_find_refs(compiled))
     found = frozen or component
     if found is None:
@@ -97,8 +110,9 @@ def prepare(
         _refuse([*check_alone(alone), *find_missing(alone, is_child=is_child)])
         return Prepared(identity, operation, None, missing_component=component_name(hub_ref))
     check_size(found, COMPONENT, f"Component {hub_ref!r}")
-    compiled = _compile(operation, found, identity)
-    _refuse(list(find_itself(compiled.nodes, component_name(hub_ref))))
+    compiled = _compile(operation, found, identity, body)
+    own = component_name(hub_ref)
+    _refuse([*find_itself(compiled.nodes, own), *find_own_hooks(compiled.hooks, own)])
     # Each run of a schedule has the component as it is then.
     kept = None if compiled.schedule is not None else found
     return Prepared(identity, operation, compiled, frozen_component=kept, refs=_find_refs(compiled))
@@ -122,7 +136,10 @@ def _check_namespace(operation: Operation, body: Mapping[str, Any]) -> None:
 
 
 def _compile(
-    operation: Operation, component: Mapping[str, Any] | None, identity: Identity
+    operation: Operation,
+    component: Mapping[str, Any] | None,
+    identity: Identity,
+    body: Mapping[str, Any],
 ) -> CompiledOperation:
     parsed = None if component is None else parse_component(component)
     compiled = compile_operation(operation, component=parsed)
@@ -130,6 +147,8 @@ def _compile(
         # Its component may have the schedule of which this run is one.
         compiled = replace(compiled, schedule=None)
     _refuse(find_missing(compiled, is_child=not identity.is_independent))
+    if is_of_hook(body):
+        _refuse(list(find_hooks_of_hooks(compiled)))
     return compiled
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.pipelines.early_stopping import check_early_stopping
 from opstrand.core.pipelines.events import check_events
+from opstrand.core.pipelines.hooks import check_hooks
 from opstrand.core.pipelines.search import check_search
 from opstrand.errors import MAX_PROBLEMS, Problem
 
@@ -19,7 +20,6 @@ from opstrand.errors import MAX_PROBLEMS, Problem
 RUN_KINDS = ("job", "service", "dag")
 #: Section -> its name in a sentence, and what to use instead today.
 _SECTIONS = {
-    "hooks": ("a hook", ""),
     "events": ("an event outside of a pipeline", ""),
     "build": ("a build", ""),
     "presets": ("a preset by its name", ": merge its file over this one with a further -f"),
@@ -42,6 +42,7 @@ def find_missing(compiled: CompiledOperation, *, is_child: bool = False) -> list
         message = "an operation of a pipeline cannot have a schedule"
         problems.append(Problem("InvalidSpec", message, "schedule"))
     problems += _find_sections(written, is_child=is_child)
+    problems += check_hooks(compiled.hooks, "hooks", is_child=is_child)
     for node in compiled.nodes.values():
         known = node.compiled
         inner = (
@@ -53,7 +54,11 @@ def find_missing(compiled: CompiledOperation, *, is_child: bool = False) -> list
 
 def _find_in_written(written: Mapping[str, Any]) -> list[Problem]:
     """Do the same for an operation of a pipeline whose component is not known here."""
-    return [*_check_matrix(written.get("matrix")), *_find_sections(written, is_child=True)]
+    return [
+        *_check_matrix(written.get("matrix")),
+        *_find_sections(written, is_child=True),
+        *check_hooks(written.get("hooks"), "hooks", is_child=True),
+    ]
 
 
 def _find_sections(written: Mapping[str, Any], *, is_child: bool) -> Iterator[Problem]:

@@ -103,6 +103,7 @@ def render_child(
             "name": names.child_name(str(metadata["name"]), uuid, key),
             "namespace": metadata["namespace"],
             "labels": {
+                **_copy_hook(parent),
                 names.PIPELINE: uuid,
                 names.CONTROLLER: find_outermost(parent),
                 names.OP: names.slug(str(key), 63),
@@ -112,6 +113,12 @@ def render_child(
         },
         "spec": stored,
     }
+
+
+def _copy_hook(parent: Body) -> dict[str, str]:
+    """Return the label by which the runs of a hook are known, if the parent is one of them."""
+    hooked = (parent["metadata"].get("labels") or {}).get(names.HOOK)
+    return {names.HOOK: str(hooked)} if hooked else {}
 
 
 def find_outermost(body: Body) -> str:
@@ -146,14 +153,19 @@ def find_difference(found: Body, asked: Body) -> str | None:
     theirs, ours = found["metadata"], asked["metadata"]
     if theirs.get("deletionTimestamp"):
         return "metadata.deletionTimestamp"
-    if not is_child(found, ours["ownerReferences"][0]["uid"]):
+    is_hook = names.find_hooked(asked) is not None
+    owner = names.find_hooked(found) if is_hook else names.find_controller(found)
+    if (owner or {}).get("uid") != ours["ownerReferences"][0]["uid"]:
         return "metadata.ownerReferences"
     labels = theirs.get("labels") or {}
     for label, value in ours["labels"].items():
         if labels.get(label) != value:
             return f"metadata.labels.{label}"
-    same = spec_digest(found.get("spec") or {}) == spec_digest(asked["spec"])
-    return None if same else "spec"
+    specs = [dict(found.get("spec") or {}), dict(asked["spec"])]
+    if is_hook:
+        # They say what was known of a run that is over: later reports may have changed it.
+        specs = [{key: spec[key] for key in spec if key != "params"} for spec in specs]
+    return None if spec_digest(specs[0]) == spec_digest(specs[1]) else "spec"
 
 
 def is_child(body: Body, uid: str) -> bool:

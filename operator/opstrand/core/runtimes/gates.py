@@ -20,7 +20,8 @@ _NEAR = "; did you mean "
 
 def is_decided_unread(snapshot: Snapshot) -> bool:
     """Return whether a run that is not frozen can be decided without reading its polyaxonfile."""
-    return not snapshot.is_frozen and _find_first(_UNREAD, snapshot) is not None
+    is_begun = snapshot.is_frozen or snapshot.phase.is_final
+    return not is_begun and _find_first(_UNREAD, snapshot) is not None
 
 
 def find_gate(snapshot: Snapshot) -> Decision | None:

@@ -19,6 +19,7 @@ from opstrand.core.lifecycle.transitions import advanced, end
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.packed import unpack
 from opstrand.core.phase import Phase
+from opstrand.core.pipelines.hooks import find_hook_edge
 from opstrand.core.pipelines.hub import FROZEN, freeze_components
 from opstrand.core.planning.frozen_catalog import freeze_catalog
 from opstrand.core.recorded import read_status
@@ -28,6 +29,7 @@ from opstrand.core.resolving.waits import Waiting
 from opstrand.core.runtimes.attempts import catalog_of
 from opstrand.core.runtimes.base import Frozen
 from opstrand.core.runtimes.gates import find_gate, suggest_name, wait, wait_for_approval
+from opstrand.core.runtimes.hooks import find_missing_hook, with_hooks
 from opstrand.core.runtimes.registry import RUNTIMES
 from opstrand.errors import SpecError
 
@@ -38,8 +40,12 @@ _MOST_EDGES = 100
 
 def start(snapshot: Snapshot) -> Decision:
     """Decide the next step of a run that is not frozen."""
+    return with_hooks(snapshot, _start(snapshot))
+
+
+def _start(snapshot: Snapshot) -> Decision:
     try:
-        return find_gate(snapshot) or _resolve(snapshot)
+        return find_gate(snapshot) or find_missing_hook(snapshot) or _resolve(snapshot)
     except SpecError as error:
         return end(
             snapshot, _PHASE_OF_ERROR.get(error.reason, Phase.FAILED), error.reason, error.message
@@ -156,13 +162,20 @@ def _list_facts(
         facts["description"] = prepared.description
     if prepared.frozen_component is not None:
         facts["component"] = dict(prepared.frozen_component)
-    if snapshot.components:
-        facts[FROZEN] = freeze_components(snapshot.components)
+    used = {name: spec for name, spec in snapshot.components.items() if name in prepared.components}
+    if used:
+        facts[FROZEN] = freeze_components(used)
     return facts
 
 
 def _copy_edges(snapshot: Snapshot) -> list[Any]:
-    """Return the edges of the matrix that made this run: it read what this run got as literals."""
+    """Return the edges of the matrix that made this run: it read what this run got as literals.
+
+    The run of a hook has one to the run that ended.
+    """
+    hooked = find_hook_edge(snapshot.body)
+    if hooked is not None:
+        return [hooked]
     maker = snapshot.maker
     if maker is None or read_status(maker).get("kind") != "matrix":
         return []

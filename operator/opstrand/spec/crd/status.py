@@ -148,6 +148,14 @@ def status_schema() -> Schema:
                     ),
                 ),
             },
+            "hooks": {
+                "description": "A letter for each hook of the run, which fires after its end.",
+                **_object(
+                    # . not decided, r its run was created, k not due, f it cannot run, ? not read.
+                    states={**_TEXT, "maxLength": 100},
+                    problems=_list(_object(hook=_COUNT, reason=_TEXT, message=_TEXT), 100),
+                ),
+            },
             "inherited": _values("What the runs of a pipeline inherit, final before they start."),
             "inputs": _values(
                 "The values that the run got, final before it starts. Every attempt is rendered "

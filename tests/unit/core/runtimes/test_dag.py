@@ -148,7 +148,7 @@ def test_nothing_is_made_of_a_file_with_a_mistake() -> None:
         (op("a"), op("b", "zz")),
         (op("a"), op("a")),
         (op("a"), op("b", "a", trigger="{{ x }}")),
-        (op("a"), op("b", hooks=[{"hubRef": "x"}])),
+        (op("a"), op("b", hooks=[{"hubRef": "x", "presets": ["gpu"]}])),
         (op("a"), {"name": "b", "hubRef": "x", "events": [NO_EVENT]}),
         (op("a"), op("b", events=[NO_EVENT])),
     ):
