@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.leaps import in_leaps
 
-from opstrand.cli.cluster.follow import PATIENCE, LogCursor, follow_run
+from opstrand.cli.cluster.follow import PATIENCE, follow_run
+from opstrand.cli.cluster.log_cursor import LogCursor, Part
 from opstrand.cli.cluster.lookup import choose_attempt
 from opstrand.cli.errors import CliError
 from opstrand.kube.errors import ApiError, Invalid, NotFound, Unreachable
@@ -175,6 +177,56 @@ async def test_every_attempt_is_followed(ends: str, in_between: str) -> None:
         cluster, cluster.body(0), on_change=lambda body: None, on_line=told.append
     )
     assert (final["status"]["phase"], told) == (ends, [b"first\n", b"second\n"])
+
+
+class WrittenCluster(RetryingCluster):
+    """Two attempts have ended; a reading is narrowed as a kubelet narrows it. The Pod of the first
+    is gone, and what an API kept of its log is `kept`.
+    """
+
+    def __init__(self, kept: list[bytes]) -> None:
+        super().__init__([(at("Failed", 1), {"a-uid-1": LINES})])
+        self.kept = kept
+        self.asked: list[dict[str, Any]] = []
+
+    async def follow_log(
+        self, namespace: str, pod: str, **query: Any
+    ) -> AsyncGenerator[bytes, None]:
+        async with aclosing(super().follow_log(namespace, pod)) as lines:
+            found = [line async for line in lines]
+        since = str(query.get("sinceTime", ""))[:19].encode()
+        found = [line for line in found if line[:19] >= since]
+        for line in found[max(len(found) - query.get("tailLines", len(found)), 0) :]:
+            yield line
+
+    async def read_log_lines(self, *_: Any, **query: Any) -> AsyncGenerator[bytes, None]:
+        self.asked.append(query)
+        for line in self.kept:
+            yield line
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (Part(), [b"kept\n", *TEXTS]),
+        (Part(tail=2), TEXTS[-2:]),
+        (Part(tail=0), []),
+        (Part(since="2026-01-01T00:00:01.500000000Z"), TEXTS[4:]),
+        (Part(tail=3, since="2026-01-01T00:00:03.000000000Z"), TEXTS[-2:]),
+        (Part(tail=1, timestamps=True), [b"2026-01-01T00:00:03.900000000Z line 9\n"]),
+    ],
+)
+async def test_a_part_of_a_log_is_followed(part: Part, expected: list[bytes]) -> None:
+    cluster, told = WrittenCluster([b"kept\n"]), list[bytes]()
+    await follow_run(
+        cluster,  # type: ignore[arg-type]
+        cluster.body(0),
+        on_change=lambda body: None,
+        on_line=told.append,
+        part=part,
+    )
+    assert told == expected
+    assert len(cluster.asked) == (0 if part.begins_late else 1)
 
 
 class TroubledCluster(RetryingCluster):

@@ -150,7 +150,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "ls --local -o jsonpath={.a": ("a brace is not closed", "-o jsonpath", "`-o json` prints all"),
     "wait --local x --timeout soon": ("'soon' is no duration", "'--timeout'", "such as 90, 5m"),
     "logs --local x --grep [": ("is no regular expression", "--grep '['", ""),
-    "logs --local x -f --tail 5": ("shows the whole log", "-f shows", "leave out --tail"),
+    "logs --local x -f --previous": ("all attempts", "-f follows", "leave out --container"),
     "rm": ("there is nothing to delete", "to delete", "opstrand rm --completed --older 7d"),
     "cp --local x .": ("'x'", "expected one that is RUN:PATH", "opstrand cp train:outputs ."),
     "restart --local nothing": ("there is no run 'nothing'", "project 'default'", _LIST),

@@ -65,6 +65,9 @@ LOGS = {
     "long ago": ("logs --local one --since 1ms", 0, ""),
     "@latest": ("logs --local @latest --tail 1", 0, "second 0.75\n"),
     "docker logs -f": ("logs --local -f one", 0, "first 0.25\nsecond 0.25\n"),
+    "kubectl logs -f --tail": ("logs --local -f one --tail 1", 0, "second 0.25\n"),
+    "docker logs -f --since": ("logs --local -f one --since 1h", 0, "first 0.25\nsecond 0.25\n"),
+    "-f, long ago": ("logs --local -f one --since 1ms", 0, ""),
     "-f of a failed run": ("logs --local -f two --grep first", 1, "first 0.75\n"),
     "--attempt": ("logs --local one --attempt 0 --tail 1", 0, "second 0.25\n"),
     "--all-containers": ("logs --local one --all-containers --tail 1", 0, "second 0.25\n"),
@@ -92,8 +95,8 @@ def test_several_runs_are_followed_at_once(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("logs --local one -f --since 5m", "-f shows the whole log"),
-        ("logs --local one -f --all-containers", "-f shows the whole log"),
+        ("logs --local one -f --attempt 0", "-f follows the main container through all attempts"),
+        ("logs --local one -f --all-containers", "-f follows the main container"),
         ("logs --local one --grep [", "--grep '[' is no regular expression"),
         ("logs one -c x --all-containers", "contradict each other"),
         ("logs --local one --previous", "--previous: one has no such attempt"),

@@ -20,7 +20,16 @@ from cryptography.x509.oid import NameOID
 
 from opstrand.kube.client import KubeApi
 from tests.cluster.cluster import Cluster
-from tests.e2e.conftest import SAMPLES, kubectl, opstrand, succeed
+from tests.e2e.conftest import (
+    SAMPLES,
+    kubectl,
+    open_http,
+    operation,
+    opstrand,
+    script,
+    succeed,
+    wait_for_output,
+)
 from tests.support.install import install
 
 USER = "anna-of-the-tests"
@@ -114,3 +123,60 @@ async def test_a_run_and_its_log_are_read_by_a_client_certificate(
     assert (code, body["kind"], body["status"]["phase"]) == (0, "Run", "Succeeded")
     assert ask("ls", "--all", "-q") == (0, "echo\n")
     assert ask("ls", "-q") == (0, "")
+
+
+#: It is more than one answer of the API, and than one chunk of a kept log. It waits a little at its
+#: end: on a busy node containerd drops what a program prints right before.
+TALKER = """
+import time
+for number in range(6000):
+    print(f"line {number} of the tëst", "x" * 1000 if number % 2 else "", flush=True)
+time.sleep(4)
+"""
+LINES = [f"line {number} of the tëst {'x' * 1000 if number % 2 else ''}" for number in range(6000)]
+
+
+async def read_by_published_route(url: str, token: str, namespace: str, uuid: str) -> list[str]:
+    """Read a log as the published client does, answer after answer."""
+    path = f"{url}/streams/v1/{namespace}/default/{namespace}/runs/{uuid}/logs"
+    lines: list[str] = []
+    cursor: str | None = ""
+    async with open_http(token) as http:
+        while cursor is not None:
+            async with http.get(path, params={"last_file": cursor}) as answer:
+                assert answer.status == 200, await answer.text()
+                part = await answer.json()
+            lines += [line["value"] for line in part["logs"]]
+            cursor = part["last_file"]
+    return lines
+
+
+async def test_a_log_is_whole_when_its_pod_and_its_operation_are_gone(
+    kube: KubeApi, namespace: str, installed: None, kubeconfig: Path, api_url: str
+) -> None:
+    kubectl("-n", namespace, "create", "serviceaccount", "reader")
+    for name, subject in (
+        (USER, f"--user={USER}"),
+        ("reader", f"--serviceaccount={namespace}:reader"),
+    ):
+        kubectl("-n", namespace, "create", "rolebinding", name, "--clusterrole=view", subject)
+    token = kubectl("-n", namespace, "create", "token", "reader").stdout.strip()
+    spec = {"component": script(TALKER, "localhost/python-base:1")}
+    kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(operation("talker", spec)))
+    status = (await succeed(kube, namespace, "talker"))["status"]
+    find = f"ls -d /var/lib/opstrand/logs/*/{status['uuid']}/0/main/complete"
+    api = ("-n", "opstrand", "exec", "deployment/opstrand-api", "--", "sh", "-c", find)
+    await asyncio.to_thread(wait_for_output, *api)
+    assert await read_by_published_route(api_url, token, namespace, status["uuid"]) == LINES
+    kubectl("-n", namespace, "delete", "pod", status["pod"]["name"], "--timeout=60s")
+    own = {"KUBECONFIG": str(kubeconfig)}
+    shown = await asyncio.to_thread(opstrand, "logs", "talker", "-n", namespace, **own)
+    assert shown.stdout.splitlines() == LINES, shown.stderr
+    kubectl("-n", namespace, "delete", "operation", "talker", "--timeout=60s")
+    deadline = time.monotonic() + PATIENCE
+    while opstrand("get", "talker", "-n", namespace, **own).returncode != 0:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.5)
+    shown = await asyncio.to_thread(opstrand, "logs", "talker", "-n", namespace, **own)
+    assert shown.stdout.splitlines() == LINES, shown.stderr
+    assert await read_by_published_route(api_url, token, namespace, status["uuid"]) == LINES

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from opstrand.cli.cluster.log_cursor import WHOLE, Part
 from opstrand.cli.cluster.lookup import choose_attempt
 from opstrand.cli.local_runs import iter_attempts, read_record
 from opstrand.cli.options import Target
@@ -57,11 +58,12 @@ def show_record(
         sink.show(f"{line.at} ".encode() + line.raw if timestamps else line.raw)
 
 
-async def follow_record(body: Any, sinks: LineSinks) -> Any:
-    """Show every line of every attempt until the run has ended, and of the runs that it makes as a
-    pipeline; return its final body.
+async def follow_record(body: Any, sinks: LineSinks, part: Part = WHOLE) -> Any:
+    """Show every line of every attempt, or this part of them, until the run has ended, and of the
+    runs that it makes as a pipeline; return its final body.
     """
-    key, log, made = key_of(body), _Log(key_of(body), sinks.of()), _MadeLogs(sinks)
+    key, log = key_of(body), _Log(key_of(body), sinks.of(), part)
+    made = _MadeLogs(sinks, part)
     while True:
         # Read the run before its logs, so that a line written between the two is not lost.
         body = read_record(key)
@@ -76,23 +78,36 @@ async def follow_record(body: Any, sinks: LineSinks) -> Any:
 class _Log:
     """The log of one run, as far as it was shown."""
 
-    def __init__(self, key: Key, sink: LineSink) -> None:
-        self._key, self._sink = key, sink
+    def __init__(self, key: Key, sink: LineSink, part: Part) -> None:
+        self._key, self._sink, self._part = key, sink, part
         self._readers: dict[int, LogReader] = {}
+        #: The attempt from which on lines are shown, once one has begun.
+        self._first: int | None = None
 
     def show_new(self) -> None:
-        for number in iter_attempts(self._key):
-            if number not in self._readers:
+        attempts = list(iter_attempts(self._key))
+        if self._first is None and attempts:
+            self._first = attempts[-1] if self._part.begins_late else 0
+        for number in attempts:
+            if number < (self._first or 0):
+                continue
+            is_new = number not in self._readers
+            if is_new:
                 self._readers[number] = LogReader(Records().log_of(self._key, number))
-            for line in self._readers[number].read():
-                self._sink.show(line.raw)
+            lines: Iterable[KeptLine] = self._readers[number].read()
+            if is_new and number == self._first:
+                wanted = (line for line in lines if line.at >= self._part.since)
+                lines = wanted if self._part.tail is None else deque(wanted, self._part.tail)
+            for line in lines:
+                at = f"{line.at} ".encode() if self._part.timestamps else b""
+                self._sink.show(at + line.raw)
 
 
 class _MadeLogs:
     """The logs of the runs of a pipeline, on every level below it."""
 
-    def __init__(self, sinks: LineSinks) -> None:
-        self._sinks = sinks
+    def __init__(self, sinks: LineSinks, part: Part) -> None:
+        self._sinks, self._part = sinks, part
         self._watch = Watch(Records())
         self._bodies: dict[Key, Any] = {}
         self._logs: dict[Key, _Log] = {}
@@ -108,7 +123,7 @@ class _MadeLogs:
             if key in self._whole:
                 continue
             if key not in self._logs:
-                self._logs[key] = _Log(key, self._sinks.of(path))
+                self._logs[key] = _Log(key, self._sinks.of(path), self._part)
             self._logs[key].show_new()
             if parse_phase(read_status(body)).is_final:
                 self._whole.add(key)

@@ -10,9 +10,10 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Set
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol, cast
 
+from opstrand.cli.cluster.kept_runs import read_instead
+from opstrand.cli.cluster.log_cursor import WHOLE, LogCursor, Part, stamp
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.core.names import MAIN_CONTAINER, attempt_pod
 from opstrand.core.phase import Phase, parse_phase
@@ -24,7 +25,7 @@ from opstrand.kube.informer import Informer, Scope
 from opstrand.kube.resources import OPERATIONS, PODS, Resource
 from opstrand.kube.versions import is_newer
 from opstrand.kube.watch_health import WatchHealth
-from opstrand.runs.pod_logs import in_utc, leave_out_rest
+from opstrand.runs.pod_logs import leave_out_rest
 from opstrand.types import Body, ContainerState, Key, Manifest, PodStatus, RunStatus, key_of
 
 #: Seconds that a cluster may not answer before following is given up.
@@ -46,6 +47,10 @@ class LogApi(Protocol):
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest: ...
 
     def follow_log(self, namespace: str, pod: str, **query: Any) -> AsyncGenerator[bytes, None]: ...
+
+    def read_log_lines(
+        self, namespace: str, name: str, *, resource: Resource = PODS, **query: Any
+    ) -> AsyncGenerator[bytes, None]: ...
 
 
 OnChange = Callable[[Manifest], None]
@@ -110,14 +115,19 @@ def give_up(error: PlatformError, health: WatchHealth) -> None:
 
 
 async def follow_run(
-    api: KubeApi, body: Manifest, *, on_change: OnChange, on_line: OnLine | None = None
+    api: KubeApi,
+    body: Manifest,
+    *,
+    on_change: OnChange,
+    on_line: OnLine | None = None,
+    part: Part = WHOLE,
 ) -> Manifest:
     """Follow the run to its end and return its final body.
 
     Calls `on_change` with every body, and `on_line`, if given, with every line of every attempt's
-    main container.
+    main container, or with this part of them.
     """
-    follower = LogFollower(api, on_line) if on_line is not None else None
+    follower = LogFollower(api, on_line, part) if on_line is not None else None
     changes = asyncio.create_task(_follow_changes(api, body, on_change, follower), name="changes")
     await finish_together(changes, *([follower.task] if follower else []))
     return changes.result()
@@ -159,83 +169,13 @@ async def _follow_changes(
     return run.body
 
 
-@dataclass
-class LogCursor:
-    """Where to continue a log: after the first `count` lines that have the time `at`.
-
-    Times have nanoseconds, but two lines may share one; the API server counts from whole seconds
-    only.
-    """
-
-    at: str = ""
-    count: int = 0
-    _passed: int = 0
-    #: Bytes of the last line, if its end has not arrived: a followed log can end in the middle.
-    _unfinished: int = 0
-    _strange: bytes = b""
-    _is_read: bool = False
-
-    def begin(self) -> str | None:
-        """Start a reading and return its `sinceTime`."""
-        self._passed = 0
-        return f"{self.at[:19]}Z" if self.at else None
-
-    def finish(self) -> None:
-        """End a reading that came to the end of the log."""
-        self._is_read = bool(self.at)
-
-    def accept(self, raw: bytes) -> bytes | None:
-        """Return the line without its time, or None if it was reported before."""
-        at, text = split_line(raw)
-        if not at:
-            return self._accept_untimed(raw)
-        if at < self.at:
-            return None
-        if at > self.at:
-            self.at, self.count, self._passed = at, 1, 1
-            return self._report(text, 0)
-        self._passed += 1
-        if self._passed == self.count and self._unfinished:
-            return self._report(text, self._unfinished) or None
-        if self._passed <= self.count:
-            return None
-        self.count += 1
-        return self._report(text, 0)
-
-    def _report(self, text: bytes, before: int) -> bytes:
-        """Return the line without the bytes that were reported before."""
-        self._is_read = False
-        self._unfinished = 0 if text.endswith(b"\n") else len(text)
-        return text[before:]
-
-    def _accept_untimed(self, raw: bytes) -> bytes | None:
-        """Return the kubelet's own message, that it cannot read the log, only once.
-
-        And not at all once the log was read to its end: then nothing is missing from it, and the
-        kubelet has removed the container.
-        """
-        known, self._strange = self._strange, raw
-        return None if raw == known or self._is_read else raw
-
-
-def split_line(raw: bytes) -> tuple[str, bytes]:
-    """Split a line into its time, in UTC with nine decimals, and its text.
-
-    The time is empty if the line is the kubelet's own and not the container's.
-    """
-    stamp, _, text = raw.partition(b" ")
-    try:
-        return in_utc(stamp.decode()), text
-    except ValueError:
-        return "", raw
-
-
 class LogFollower:
     """Follows the logs of a run's attempts, one after the other, in its own task."""
 
-    def __init__(self, api: LogApi, on_line: OnLine) -> None:
+    def __init__(self, api: LogApi, on_line: OnLine, part: Part = WHOLE) -> None:
         self._api = api
         self._on_line = on_line
+        self._part = part
         self._body: Manifest = {}
         self._changed = asyncio.Event()
         #: Ends with the last line.
@@ -263,11 +203,13 @@ class LogFollower:
                 self._on_line,
                 lambda pod=pod: self._is_over() or self._pod(0) != pod,  # type: ignore[misc]
                 starts_again=True,
+                part=self._next_part(),
             )
             await self._wait_until(lambda pod=pod: self._is_over() or self._pod(0) not in ("", pod))  # type: ignore[misc]
 
     async def _follow_attempts(self) -> None:
-        number = 0
+        await self._wait_until(lambda: bool(self._body))
+        number = self._attempt() if self._part.begins_late else 0
         while True:
             await self._wait_until(lambda number=number: self._is_over() or self._has_log(number))  # type: ignore[misc]
             pod = self._pod(number)
@@ -275,13 +217,7 @@ class LogFollower:
                 await self._follow_service()
                 return
             if pod and self._has_log(number):
-                await follow_log(
-                    self._api,
-                    self._body["metadata"]["namespace"],
-                    pod,
-                    self._on_line,
-                    lambda n=number: self._is_past(n),  # type: ignore[misc]
-                )
+                await self._follow_attempt(number)
             if self._is_over() and number >= self._attempt():
                 return
             number += 1
@@ -290,6 +226,25 @@ class LogFollower:
             )
             if self._attempt() < number:
                 return
+
+    async def _follow_attempt(self, number: int) -> None:
+        part = self._next_part()
+        was_there = await follow_log(
+            self._api,
+            self._body["metadata"]["namespace"],
+            self._pod(number),
+            self._on_line,
+            lambda: self._is_past(number),
+            part=part,
+        )
+        if not was_there:
+            query = {**part.query(), "attempt": number}
+            await read_instead(self._api, self._body, query, self._on_line)
+
+    def _next_part(self) -> Part:
+        """Return what is wanted of the next log: of those after the first, every line."""
+        part, self._part = self._part, Part(timestamps=self._part.timestamps)
+        return part
 
     def _attempt(self) -> int:
         return int(self._status.get("attempt") or 0)
@@ -324,37 +279,41 @@ async def follow_log(
     container: str = MAIN_CONTAINER,
     *,
     starts_again: bool = False,
-) -> None:
-    """Pass on every line of a container until it has ended, unless it `starts_again`.
+    part: Part = WHOLE,
+) -> bool:
+    """Pass on every line of a container, or of this part, until it has ended, unless it
+    `starts_again`. Return whether there was a log.
 
     Ends too once `is_past` says that the container will write no more, or never starts, and if the
     Pod is gone.
     """
-    cursor, patience = LogCursor(), Patience()
+    cursor, patience, tail = LogCursor(part.since), Patience(), part.tail
     while True:
         # Check before reading, so that lines written between the two are not lost.
         ended = is_past() or (not starts_again and await _has_ended(api, namespace, pod, container))
         start = cursor.begin()
-        since = {"sinceTime": start} if start else {}
-        log = api.follow_log(namespace, pod, container=container, timestamps=True, **since)
+        begin: dict[str, Any] = {"sinceTime": start} if start else {}
+        begin |= {} if tail is None else {"tailLines": tail}
+        log = api.follow_log(namespace, pod, container=container, timestamps=True, **begin)
         try:
             async with aclosing(leave_out_rest(log, start)) as lines:
                 async for raw in lines:
                     patience.renew()
-                    text = cursor.accept(raw)
+                    text, tail = cursor.accept(raw), None
                     if text is not None:
-                        on_line(text)
+                        on_line(stamp(raw, text) if part.timestamps else text)
             cursor.finish()
         except NotFound:
-            return
+            return cursor.count > 0
         except Unreachable as error:
             await patience.wait_out(error)
             continue
         except Invalid:
-            # The container has not started; if the run is over it never will.
-            pass
+            # The container has not started; if the run is over it never will. Of what it writes
+            # from now on, every line is wanted.
+            tail = None
         if ended:
-            return
+            return True
         await asyncio.sleep(_PAUSE)
 
 

@@ -19,6 +19,7 @@ from opstrand.cli.cluster.follow import (
     follow_run,
     give_up,
 )
+from opstrand.cli.cluster.log_cursor import WHOLE, Part
 from opstrand.cli.output.members import Path, is_pipeline
 from opstrand.core.names import CONTROLLER, controller_uid, read_op
 from opstrand.core.phase import parse_phase
@@ -26,7 +27,7 @@ from opstrand.core.pipelines.children import MAX_DEPTH, find_outermost
 from opstrand.core.recorded import read_status
 from opstrand.kube.client import KubeApi
 from opstrand.kube.informer import Informer, Scope, list_into
-from opstrand.kube.resources import OPERATIONS, Resource
+from opstrand.kube.resources import OPERATIONS, PODS, Resource
 from opstrand.kube.versions import is_newer
 from opstrand.types import Body, Key, Manifest, key_of
 
@@ -37,18 +38,25 @@ _OPEN_LOGS = 100
 
 
 async def follow_whole_run(
-    api: KubeApi, body: Manifest, *, on_change: OnChange, lines_of: LinesOf
+    api: KubeApi,
+    body: Manifest,
+    *,
+    on_change: OnChange,
+    lines_of: LinesOf,
+    part: Part = WHOLE,
 ) -> Manifest:
     """Follow a run to its end and return its final body; `lines_of`: what gets the lines of it, and
-    of each run that it makes if it is a pipeline, by the operations that lead to it.
+    of each run that it makes if it is a pipeline, by the operations that lead to it; `part`: what
+    of each log is wanted.
     """
-    followed = _MadeRuns(api, lines_of)
+    followed = _MadeRuns(api, lines_of, part)
 
     def pass_on(changed: Manifest) -> None:
         on_change(changed)
         followed.observe(changed)
 
-    run = asyncio.create_task(follow_run(api, body, on_change=pass_on, on_line=lines_of(())))
+    following = follow_run(api, body, on_change=pass_on, on_line=lines_of(()), part=part)
+    run = asyncio.create_task(following)
     await finish_together(run, asyncio.create_task(followed.follow()))
     return run.result()
 
@@ -56,9 +64,10 @@ async def follow_whole_run(
 class _MadeRuns:
     """Follows the logs of all that a run makes, once it turns out to be a pipeline."""
 
-    def __init__(self, api: KubeApi, lines_of: LinesOf) -> None:
+    def __init__(self, api: KubeApi, lines_of: LinesOf, part: Part) -> None:
         self._api = api
         self._lines_of = lines_of
+        self._part = part
         self._body: Manifest = {}
         self._changed = asyncio.Event()
 
@@ -73,7 +82,7 @@ class _MadeRuns:
         # The watch and the logs share no connections: each log that is followed holds one.
         async with self._api.session.open_pool(_OPEN_LOGS + 8) as session:
             logs = _FewLogs(KubeApi(session))
-            store = _Logs(self._body, logs, self._lines_of)
+            store = _Logs(self._body, logs, self._lines_of, self._part)
             try:
                 await self._follow_into(store)
             finally:
@@ -135,14 +144,23 @@ class _FewLogs:
             async for line in lines:
                 yield line
 
+    async def read_log_lines(
+        self, namespace: str, name: str, *, resource: Resource = PODS, **query: Any
+    ) -> AsyncGenerator[bytes, None]:
+        log = self._api.read_log_lines(namespace, name, resource=resource, **query)
+        async with self._places, aclosing(log) as lines:
+            async for line in lines:
+                yield line
+
 
 class _Logs:
     """The store of an informer of a pipeline's runs: each has its own follower."""
 
-    def __init__(self, pipeline: Manifest, api: _FewLogs, lines_of: LinesOf) -> None:
+    def __init__(self, pipeline: Manifest, api: _FewLogs, lines_of: LinesOf, part: Part) -> None:
         self._root = str(pipeline["metadata"]["uid"])
         self._api = api
         self._lines_of = lines_of
+        self._part = part
         self._bodies: dict[Key, Manifest] = {}
         self._by_uid: dict[str, Manifest] = {}
         self._followers: dict[str, LogFollower] = {}
@@ -176,7 +194,7 @@ class _Logs:
             self._waiting[uid] = body
             return
         self._waiting.pop(uid, None)
-        follower = self._followers[uid] = LogFollower(self._api, self._lines_of(path))
+        follower = self._followers[uid] = LogFollower(self._api, self._lines_of(path), self._part)
         follower.task.add_done_callback(self._note_failure)
         follower.observe(body)
 

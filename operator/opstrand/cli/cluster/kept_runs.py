@@ -7,15 +7,15 @@ Owns what a command says where it is not. Must not look for an Operation.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any, Protocol
 
 from opstrand.cli.errors import CliError, ExitCode, is_kind_unknown
 from opstrand.cli.output.log_lines import LineSink
 from opstrand.core.names import run_uuid
 from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import ApiError, Forbidden, NotFound
-from opstrand.kube.resources import RUNS
+from opstrand.kube.resources import RUNS, Resource
 from opstrand.types import Manifest
 
 #: What to do where the API is not behind the API server.
@@ -23,6 +23,14 @@ INSTALL = (
     "The component `aggregated` has them: (cd manifests && kustomize edit add component "
     "aggregated) && kubectl apply -k manifests/; first read docs/reference/install.md."
 )
+
+
+class LogApi(Protocol):
+    """What reading a kept log asks of the API server."""
+
+    def read_log_lines(
+        self, namespace: str, name: str, *, resource: Resource, **query: Any
+    ) -> AsyncGenerator[bytes, None]: ...
 
 
 def is_kept(body: Mapping[str, Any]) -> bool:
@@ -104,30 +112,30 @@ async def show_kept_log(
     api: KubeApi, body: Mapping[str, Any], query: Mapping[str, Any], sink: LineSink
 ) -> None:
     """Show the log of a run whose Operation is gone. Raises CliError if no line of it is kept."""
-    if not await _show_lines(api, body, query, sink):
+    if not await _read_lines(api, body, query, sink.show):
         raise CliError(
             f"no line of the log of {body['metadata']['name']} is kept, whose Operation is gone",
             code=ExitCode.NOT_FOUND,
         )
 
 
-async def show_instead(
-    api: KubeApi, body: Mapping[str, Any], query: Mapping[str, Any], sink: LineSink
+async def read_instead(
+    api: LogApi, body: Mapping[str, Any], query: Mapping[str, Any], on_line: Callable[[bytes], None]
 ) -> bool:
-    """Show what the API kept of the log of a run whose Pod is gone; whether there is any of it."""
+    """Pass on what the API kept of the log of a run whose Pod is gone; whether it kept any."""
     try:
-        return await _show_lines(api, body, query, sink)
+        return await _read_lines(api, body, query, on_line)
     except ApiError:
         return False
 
 
-async def _show_lines(
-    api: KubeApi, body: Mapping[str, Any], query: Mapping[str, Any], sink: LineSink
+async def _read_lines(
+    api: LogApi, body: Mapping[str, Any], query: Mapping[str, Any], on_line: Callable[[bytes], None]
 ) -> bool:
     project, uuid, found = body["metadata"]["namespace"], run_uuid(body["metadata"]["uid"]), False
     lines = api.read_log_lines(project, uuid, resource=RUNS, **query)
     async with contextlib.aclosing(lines):
         async for line in lines:
-            sink.show(line)
+            on_line(line)
             found = True
     return found

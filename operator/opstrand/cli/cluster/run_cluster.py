@@ -10,6 +10,7 @@ from opstrand.cli.cluster.connection import Cluster, missing_project
 from opstrand.cli.cluster.early_look import EarlyLook
 from opstrand.cli.cluster.follow import follow_run
 from opstrand.cli.cluster.follow_pipeline import follow_whole_run
+from opstrand.cli.cluster.log_cursor import WHOLE, Part
 from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
 from opstrand.cli.errors import CliError, is_kind_unknown
 from opstrand.cli.options import Target
@@ -60,9 +61,10 @@ async def watch_run(
     every_change: bool,
     seconds: float | None,
     sinks: LineSinks | None = None,
+    part: Part = WHOLE,
 ) -> Manifest:
-    """Follow the run and return its final body; `sinks` show the lines of its log, and of those of
-    the runs that it makes as a pipeline.
+    """Follow the run and return its final body; `sinks` show the lines of its log, or this part of
+    them, and of those of the runs that it makes as a pipeline.
 
     After an interrupt the run goes on: prints how to come back to it, and raises Interrupted.
     """
@@ -72,7 +74,9 @@ async def watch_run(
         early = EarlyLook(cluster.api, reporter.change)
         looking = asyncio.create_task(early.keep_looking(), name="early look")
         work = (
-            follow_whole_run(cluster.api, body, on_change=early.change, lines_of=reporter.lines_of)
+            follow_whole_run(
+                cluster.api, body, on_change=early.change, lines_of=reporter.lines_of, part=part
+            )
             if logs
             else follow_run(cluster.api, body, on_change=early.change)
         )

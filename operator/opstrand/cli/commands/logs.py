@@ -39,16 +39,22 @@ class _Wish:
     has_prefix: bool
 
     @property
-    def is_part(self) -> bool:
-        """Whether less than the whole log of the main container is asked for."""
-        return (
-            self.timestamps
-            or self.tail is not None
-            or self.since is not None
-            or self.container != MAIN_CONTAINER
-            or self.every_container
-            or self.attempt is not None
-        )
+    def names_log(self) -> bool:
+        """Whether another log than that of the main container, attempt after attempt, is meant."""
+        return self.container != MAIN_CONTAINER or self.every_container or self.attempt is not None
+
+    def part(self) -> Any:
+        """Return the part of a log that is followed."""
+        from opstrand.cli.cluster.log_cursor import Part
+
+        return Part(self.tail, self.since_time, self.timestamps)
+
+    @property
+    def since_time(self) -> str:
+        """The time in UTC from which on lines are wanted; empty: from the first."""
+        if self.since is None:
+            return ""
+        return f"{datetime.now(UTC) - timedelta(seconds=self.since):%Y-%m-%dT%H:%M:%S.%f}000Z"
 
     def query(self) -> dict[str, Any]:
         """Return the parameters of the request for a log."""
@@ -70,7 +76,8 @@ class _Wish:
     "-f",
     "--follow",
     is_flag=True,
-    help="Go on to the run's end, through all attempts; the exit code is then the run's.",
+    help="Go on to the run's end, through all attempts; the exit code is then the run's. With "
+    "--tail or --since, from there on in the newest attempt.",
 )
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
 @click.option("--since", type=Duration(), metavar="TIME", help="Only lines of this time (5m).")
@@ -135,10 +142,10 @@ def _parse_pattern(text: str | None) -> re.Pattern[bytes] | None:
 
 
 def _check(target: Target, wish: _Wish, *, follow: bool) -> None:
-    if follow and wish.is_part:
+    if follow and wish.names_log:
         raise CliError(
-            "-f shows the whole log of the main container: leave out --tail, --since, "
-            "--timestamps, --container, --all-containers, --attempt and --previous"
+            "-f follows the main container through all attempts: leave out --container, "
+            "--all-containers, --attempt and --previous"
         )
     if wish.every_container and wish.container != MAIN_CONTAINER:
         raise CliError("--container and --all-containers contradict each other")
@@ -219,7 +226,6 @@ async def _show_made(
 def _show_here(body: Any, target: Target, wish: _Wish, sink: LineSink) -> None:
     from opstrand.cli.local_logs import show_record
 
-    since = datetime.now(UTC) - timedelta(seconds=wish.since or 0)
     show_record(
         body,
         target,
@@ -227,7 +233,7 @@ def _show_here(body: Any, target: Target, wish: _Wish, sink: LineSink) -> None:
         attempt=wish.attempt,
         tail=wish.tail,
         timestamps=wish.timestamps,
-        since=since.isoformat() if wish.since else "",
+        since=wish.since_time,
     )
 
 
@@ -276,6 +282,7 @@ async def _follow_one(cluster: Any, body: Any, target: Target, wish: _Wish) -> i
             every_change=False,
             seconds=None,
             sinks=wish.sinks(body),
+            part=wish.part(),
         )
         return report_end(final, target)
     except Interrupted as error:
@@ -291,8 +298,9 @@ async def _follow_all(
     from opstrand.cli.local_logs import follow_record
 
     pairs = [(body, wish.sinks(body, number)) for number, body in enumerate(bodies)]
+    part = wish.part()
     if target.is_local:
-        work = [follow_record(body, sinks) for body, sinks in pairs]
+        work = [follow_record(body, sinks, part) for body, sinks in pairs]
     else:
         work = [
             follow_whole_run(
@@ -300,6 +308,7 @@ async def _follow_all(
                 body,
                 on_change=lambda _: None,
                 lines_of=lambda path, sinks=sinks: sinks.of(path).show,  # type: ignore[misc]
+                part=part,
             )
             for body, sinks in pairs
         ]
@@ -314,7 +323,7 @@ async def _follow_all(
 
 async def _read(api: Any, body: Any, wish: _Wish, target: Target, sink: LineSink) -> None:
     """Show the log as it is now. Raises CliError if there is none yet, or if it is gone."""
-    from opstrand.cli.cluster.kept_runs import show_instead
+    from opstrand.cli.cluster.kept_runs import read_instead
     from opstrand.cli.cluster.missing_log import explain_no_log, explain_no_pod, list_containers
     from opstrand.core.names import attempt_pod
     from opstrand.kube.errors import Invalid, NotFound
@@ -337,7 +346,7 @@ async def _read(api: Any, body: Any, wish: _Wish, target: Target, sink: LineSink
         query["container"] = wish.container
         await _print_lines(api, namespace, pod, query, sink)
     except NotFound:
-        if await show_instead(api, body, {**wish.query(), "attempt": attempt}, sink):
+        if await read_instead(api, body, {**wish.query(), "attempt": attempt}, sink.show):
             return
         raise CliError(
             f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND
@@ -364,7 +373,7 @@ async def _print_lines(
     api: Any, namespace: str, pod: str, query: dict[str, Any], sink: LineSink
 ) -> None:
     """Print the lines. Always ask for times, because the first one shows whether the log is cut."""
-    from opstrand.cli.cluster.follow import split_line
+    from opstrand.cli.cluster.log_cursor import split_line
     from opstrand.cli.cluster.missing_log import report_missing_start
 
     begins, size = "", 0
