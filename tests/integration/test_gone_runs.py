@@ -257,6 +257,10 @@ async def test_the_log_of_a_run_that_is_gone_is_shown(plane: ControlPlane, writt
     ):
         done = await opstrand(plane, "logs", written, *words)
         assert (done.code, done.out.splitlines()) == (0, expected), words
+    for words in (("--all-containers",), ("-c", "init")):
+        done = await opstrand(plane, "logs", "written", *words)
+        assert (done.code, done.out) == (4, "")
+        assert "the Pod of written is gone, and only the log of 'main' is kept" in done.stderr
     stamped = (await opstrand(plane, "logs", "written", "--timestamps", "--tail", "1")).out
     assert stamped.split(" ", 1)[1] == f"{LINES[-1]}\n"
     missing = await opstrand(plane, "logs", "written", "--attempt", "1")

@@ -94,10 +94,11 @@ async def list_containers(
     return [str(one["name"]) for one in listed]
 
 
-async def report_missing_start(
+async def find_missing_start(
     api: Any, namespace: str, pod: str, container: str, begins: str
-) -> None:
-    """Report a cut log: a node keeps only the newest file of a long log and does not say so.
+) -> float | None:
+    """Return how many seconds a log lacks at its start: a node keeps only the newest file of a long
+    log and does not say so. None: nothing is missing.
 
     The sign is the time between the start of the container and the first line.
     """
@@ -107,13 +108,15 @@ async def report_missing_start(
     state = next((one.get("state") or {} for one in statuses if one.get("name") == container), {})
     started = parse_time((state.get("running") or state.get("terminated") or {}).get("startedAt"))
     first = parse_time(begins[:19] + "Z" if begins else None)
-    if (
-        started is not None
-        and first is not None
-        and (silence := (first - started).total_seconds()) >= _SILENCE
-    ):
-        say(
-            f"(this begins {show_seconds(silence)} after the container started: of a long log its "
-            "node keeps the newest part only)",
-            "dim",
-        )
+    if started is None or first is None:
+        return None
+    silence = (first - started).total_seconds()
+    return silence if silence >= _SILENCE else None
+
+
+def report_missing_start(seconds: float) -> None:
+    say(
+        f"(this begins {show_seconds(seconds)} after the container started: of a long log its node "
+        "keeps the newest part only)",
+        "dim",
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,9 +18,6 @@ from opstrand.cli.output.console import say
 from opstrand.cli.output.log_lines import LineSink, LineSinks
 from opstrand.core.names import MAIN_CONTAINER, container_name
 from opstrand.core.recorded import read_status
-
-#: Bytes: a shorter log is hardly cut, because a kubelet begins a new file after 10 MiB.
-_LONG = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -185,10 +181,23 @@ async def _show_one(runs: Any, body: Any, target: Target, wish: _Wish, sink: Lin
     if target.is_local:
         _show_here(body, target, wish, sink)
     elif is_kept(body):
+        _check_kept(body, wish)
         query = {**wish.query(), "attempt": choose_attempt(body, wish.attempt)}
         await show_kept_log(runs.api, body, query, sink)
     else:
         await _read(runs.api, body, wish, target, sink)
+
+
+def _check_kept(body: Any, wish: _Wish) -> None:
+    """Raise CliError if the log of another container is wanted of a run whose Pod is gone."""
+    if wish.container == MAIN_CONTAINER and not wish.every_container:
+        return
+    option = "--all-containers" if wish.every_container else f"--container {wish.container!r}"
+    name = body["metadata"]["name"]
+    raise CliError(
+        f"{option}: the Pod of {name} is gone, and only the log of {MAIN_CONTAINER!r} is kept",
+        code=ExitCode.NOT_FOUND,
+    )
 
 
 async def _show_made(
@@ -325,6 +334,7 @@ async def _read(api: Any, body: Any, wish: _Wish, target: Target, sink: LineSink
     """Show the log as it is now. Raises CliError if there is none yet, or if it is gone."""
     from opstrand.cli.cluster.kept_runs import read_instead
     from opstrand.cli.cluster.missing_log import explain_no_log, explain_no_pod, list_containers
+    from opstrand.cli.cluster.pod_lines import print_lines
     from opstrand.core.names import attempt_pod
     from opstrand.kube.errors import Invalid, NotFound
 
@@ -335,18 +345,27 @@ async def _read(api: Any, body: Any, wish: _Wish, target: Target, sink: LineSink
     if not pod:
         raise explain_no_pod(body, target)
     query = wish.query()
+
+    async def read_kept() -> bool:
+        return await read_instead(api, body, {**wish.query(), "attempt": attempt}, sink.show)
+
     try:
         if wish.every_container:
-            for container in await list_containers(api, namespace, pod, in_order=True):
+            containers = await list_containers(api, namespace, pod, in_order=True)
+            if not containers:
+                _check_kept(body, wish)
+            for container in containers:
                 named = replace(
                     sink, prefix="/".join(filter(None, (sink.prefix or name, container)))
                 )
                 await _read_if_there(api, namespace, pod, {**query, "container": container}, named)
             return
         query["container"] = wish.container
-        await _print_lines(api, namespace, pod, query, sink)
+        is_main = wish.container == MAIN_CONTAINER
+        await print_lines(api, namespace, pod, query, sink, read_kept if is_main else None)
     except NotFound:
-        if await read_instead(api, body, {**wish.query(), "attempt": attempt}, sink.show):
+        _check_kept(body, wish)
+        if await read_kept():
             return
         raise CliError(
             f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND
@@ -361,27 +380,10 @@ async def _read_if_there(
     api: Any, namespace: str, pod: str, query: dict[str, Any], sink: LineSink
 ) -> None:
     """Print the log of one of several containers; one that has not started has none."""
+    from opstrand.cli.cluster.pod_lines import print_lines
     from opstrand.kube.errors import Invalid
 
     try:
-        await _print_lines(api, namespace, pod, query, sink)
+        await print_lines(api, namespace, pod, query, sink)
     except Invalid as error:
         say(f"({query['container']}: {error.server_message})", "dim")
-
-
-async def _print_lines(
-    api: Any, namespace: str, pod: str, query: dict[str, Any], sink: LineSink
-) -> None:
-    """Print the lines. Always ask for times, because the first one shows whether the log is cut."""
-    from opstrand.cli.cluster.log_cursor import split_line
-    from opstrand.cli.cluster.missing_log import report_missing_start
-
-    begins, size = "", 0
-    log = api.read_log_lines(namespace, pod, **{**query, "timestamps": True})
-    async with aclosing(log) as lines:
-        async for line in lines:
-            at, text = split_line(line)
-            begins, size = begins or at, size + len(line)
-            sink.show(line if query["timestamps"] else text)
-    if size >= _LONG and query["tailLines"] is None and query["sinceSeconds"] is None:
-        await report_missing_start(api, namespace, pod, query["container"], begins)
