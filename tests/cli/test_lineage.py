@@ -114,3 +114,18 @@ def test_downstream() -> None:
 
 def test_dot_quotes_what_a_name_may_hold() -> None:
     assert '"a\\"b" [label="a\\"b (Succeeded)"];' in Graph.of([run('a"b')]).as_dot()
+
+
+def test_what_was_made_of_a_run_is_below_it_with_how() -> None:
+    first = "a" * 32
+    again, copy = run("again"), run("copy")
+    for made in (again, copy):
+        made["metadata"]["annotations"] = {"opstrand.dev/restart-of": first}
+    copy["metadata"]["annotations"]["opstrand.dev/copied"] = "{}"
+    copy["status"]["upstream"] = [{"uuid": first, "kind": "copy"}]
+    graph = Graph.of([run(first), again, copy])
+    assert graph.as_tree(first).splitlines() == [
+        f"{first} (Succeeded)",
+        "|-> again (Succeeded)  [restart]",
+        "`-> copy (Succeeded)  [copy]",
+    ]

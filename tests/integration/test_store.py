@@ -24,6 +24,7 @@ from tests.integration.conftest import (
     make_namespace,
     make_token,
     operation,
+    pod_of,
     run_kubectl,
     wait_for,
 )
@@ -34,6 +35,7 @@ from tests.integration.stored_runs import (
     make_run,
     wait_until_stored,
 )
+from tests.support.kubelet_stand_in import ended, mark
 from tests.support.postgres import PostgresServer, serve_postgres
 
 READ = """
@@ -273,3 +275,38 @@ async def test_two_replicas_with_postgresql_answer_alike(
     finally:
         for one in replicas:
             await asyncio.to_thread(one.stop)
+
+
+@pytest.mark.usefixtures("operator")
+async def test_the_published_command_line_resumes_restarts_and_copies(
+    kube: KubeApi, control_plane: ControlPlane, place: Place
+) -> None:
+    namespace = place.namespace
+    uuid = (await make_run(kube, namespace, "a"))["status"]["uuid"]
+    await place.until(f"/runs/{uuid}", lambda _, found: found.get("status") == "succeeded")
+    assert f"resumed with uid {uuid}" in await place.polyaxon("ops", "resume", "-uid", uuid)
+    body = await wait_for(
+        kube,
+        namespace,
+        "a",
+        lambda one: in_phase("Starting")(one) and one["status"].get("attempt") == 1,
+    )
+    await mark(kube, await pod_of(kube, namespace, body), ended(0, "2026-01-01T00:00:00Z"))
+    await wait_for(kube, namespace, "a", in_phase("Succeeded"))
+    statuses = await place.until(
+        f"/runs/{uuid}/statuses", lambda _, found: found.get("status") == "succeeded"
+    )
+    assert "resuming" in [one["type"] for one in statuses["status_conditions"]]
+    await delete(control_plane, namespace, "a")
+    path = f"/runs/{uuid}/resume"
+    await wait_until_stored(place, body, is_deleted=True)
+    status, refusal = await place.ask("POST", path, {})
+    assert (status, "is deleted" in refusal["detail"]) == (400, True)
+    assert "restarted with uid" in await place.polyaxon("ops", "restart", "-uid", uuid)
+    options = ("--copy", "--copy-dir", "outputs/m")
+    assert "copied with uid" in await place.polyaxon("ops", "restart", "-uid", uuid, *options)
+    _, clones = await place.ask("GET", f"/runs/{uuid}/lineage/clones")
+    kinds = {one["cloning_kind"]: one["uuid"] for one in clones["results"]}
+    assert kinds.keys() == {"restart", "copy"}
+    _, copy = await place.ask("GET", f"/runs/{kinds['copy']}")
+    assert copy["original"]["uuid"] == uuid

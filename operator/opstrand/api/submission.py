@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from opstrand.core.compiling.check import check_alone
-from opstrand.core.compiling.compile import compile_alone, compile_operation
+from opstrand.core.compiling.compile import apply_presets, compile_alone, compile_operation
 from opstrand.core.compiling.unsupported import find_missing
 from opstrand.core.compiling.without_effect import find_idle
 from opstrand.core.names import API_VERSION, CREATED_BY, generate_name
@@ -25,7 +25,7 @@ from opstrand.core.templates.template import Evaluate, refuse
 from opstrand.core.validate import validate_compiled
 from opstrand.errors import SpecError
 from opstrand.spec.document import parse_document
-from opstrand.spec.polyaxonfile import note_spellings, parse_polyaxonfile
+from opstrand.spec.polyaxonfile import note_spellings, parse_operation, parse_polyaxonfile
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,20 @@ def parse_submission(
     tags: Sequence[str] | None = None,
     evaluate: Evaluate = refuse,
     catalog: Catalog | None = None,
+    over: Mapping[str, Any] | None = None,
 ) -> Submitted:
     """The Operation that runs `content`, a component or an operation as YAML or JSON.
 
     The other arguments override what the content says. Raises SpecError with every problem that can
     be found before the upstreams are known. `evaluate` renders the templates that are more than
-    look-ups; `catalog` has the connections that runs may name (None: not known).
+    look-ups; `over` is the operation of an earlier run, over which this one is merged;
+    `catalog` has the connections that runs may name (None: not known).
     """
     document = parse_document(content)
-    operation = parse_polyaxonfile(document.data, document=document)
+    if over is not None and document.data.get("kind") != "component":
+        operation = parse_operation(apply_presets(over, [document.data]))
+    else:
+        operation = parse_polyaxonfile(document.data, document=document)
     spec = copy.deepcopy(dict(operation.written))
     if document.data.get("kind") == "component":
         spec = {"version": document.data.get("version", 1.1), "kind": "operation", **spec}

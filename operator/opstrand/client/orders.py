@@ -131,21 +131,28 @@ class Orders:
         tags: str | Sequence[str] | None = None,
         **options: Any,
     ) -> Json:
-        """Create a new run of the same operation, or of `content`.
+        """Create a new run of the same operation, with `content` merged over it.
 
-        Returns the body of GET run for the new run; this client stays that of the old one.
+        With `recompile`, `content` is the whole operation. With `copy`, or with folders or files of
+        this run, the new one has them in its folder. Returns the body of GET run for the new run;
+        this client stays that of the old one.
         """
-        asked = {"copy": copy or None, "copy_dirs": copy_dirs, "copy_files": copy_files}
-        _refuse_given(
-            "restart", asked, "let the new run copy files of this one by `init` or `toInit`"
-        )
+        named = {"dirs": copy_dirs, "files": copy_files}
+        copied = {
+            key: [f"{self.run_uuid}/{path}" for path in paths]
+            for key, paths in named.items()
+            if paths
+        }
+        facts: Json = {"copy_artifacts": copied} if copied else {}
         body = {
             "content": _to_text(content),
             "name": name,
             "description": description,
             "tags": _split(tags),
+            "meta_info": {**facts, **({"recompile": True} if recompile else {})} or None,
         }
-        return {} if self._is_idle else self._request("POST", "/restart", _without_null(body))
+        path = "/copy" if copy or copied else "/restart"
+        return {} if self._is_idle else self._request("POST", path, _without_null(body))
 
     def resume(self, content: Content | None = None, **options: Any) -> Json:
         """Ask the API to resume a run that is over. Raises ApiError if the API refuses."""

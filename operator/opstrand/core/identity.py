@@ -6,13 +6,16 @@ how a run is stored or started.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from opstrand.core import names
+from opstrand.errors import SpecError
 from opstrand.settings import Settings
+from opstrand.text import shorten
 from opstrand.types import Body, ObjectMeta
 
 #: Where a container finds its files. The documentation spells it `/plx_context` in places; the
@@ -22,6 +25,10 @@ CONTEXT_ROOT = "/plx-context"
 ARTIFACTS_PATH = f"{CONTEXT_ROOT}/artifacts"
 #: The folder of a local run that stands for the root of its container.
 LOCAL_FILES = "files"
+#: Kinds of paths that a copy names, and where it names them.
+COPIED_PARTS = ("files", "dirs", "paths")
+COPIED_PATH = f'metadata.annotations["{names.COPIED}"]'
+_MOST_COPIED = 1000
 _UUID = re.compile("[0-9a-f]{32}")
 _TICK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
@@ -85,7 +92,7 @@ def read_identity(body: Body, settings: Settings) -> Identity:
         created_at=metadata.get("creationTimestamp"),
         schedule_at=read_schedule_at(body),
         iteration=read_iteration(body),
-        cloning_kind="restart" if original else None,
+        cloning_kind=read_cloning_kind(metadata),
         original_uuid=original,
         is_independent=names.find_controller(body) is None,
         context_root=_find_root(metadata, settings),
@@ -117,6 +124,44 @@ def read_original(metadata: ObjectMeta) -> str | None:
     """
     found = (metadata.get("annotations") or {}).get(names.RESTART_OF)
     return found if isinstance(found, str) and _UUID.fullmatch(found) else None
+
+
+def read_cloning_kind(metadata: ObjectMeta) -> str | None:
+    """Return how this run was made of its original: `restart` or `copy`; None if it has none."""
+    if read_original(metadata) is None:
+        return None
+    return "copy" if names.COPIED in (metadata.get("annotations") or {}) else "restart"
+
+
+@dataclass(frozen=True)
+class Copied:
+    """The run of which files are copied, and which: paths in its folder by `files`, `dirs` and
+    `paths`, which are either. Without any, all of them.
+    """
+
+    uuid: str
+    parts: Mapping[str, Sequence[str]]
+
+
+def read_copied(metadata: ObjectMeta) -> Copied | None:
+    """Return what a run gets of its original's files; None if it gets none. Raises SpecError."""
+    uuid, text = read_original(metadata), (metadata.get("annotations") or {}).get(names.COPIED)
+    if uuid is None or text is None:
+        return None
+    try:
+        found = json.loads(str(text))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(map(_is_part, found.items())):
+        message = f"expected JSON with lists of paths under {', '.join(COPIED_PARTS)}"
+        raise SpecError("InvalidSpec", f"{message}, found {shorten(repr(text), 80)}", COPIED_PATH)
+    return Copied(uuid, {key: paths for key, paths in found.items() if paths})
+
+
+def _is_part(part: tuple[Any, Any]) -> bool:
+    key, paths = part
+    is_list = key in COPIED_PARTS and isinstance(paths, list) and len(paths) <= _MOST_COPIED
+    return is_list and all(isinstance(path, str) and ".." not in path.split("/") for path in paths)
 
 
 def read_pipeline(body: Body) -> str | None:

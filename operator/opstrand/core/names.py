@@ -54,8 +54,10 @@ ITERATION = f"{GROUP}/iteration"
 #: Annotation of a run of a schedule: its tick, in RFC 3339 and UTC.
 SCHEDULE_AT = f"{GROUP}/schedule-at"
 
-#: Annotation: the uuid of the run that this one was restarted from through the API.
+#: Annotation: the uuid of the run that this one was restarted or copied from.
 RESTART_OF = f"{GROUP}/restart-of"
+#: Annotation beside it, of a run that gets files of that one: what is copied, as JSON (`{}`: all).
+COPIED = f"{GROUP}/copied"
 
 MAIN_CONTAINER = "main"
 INIT_CONTAINER = "opstrand-init"

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from opstrand.core.identity import read_iteration, read_original, read_schedule_at
+from opstrand.core.identity import (
+    read_cloning_kind,
+    read_iteration,
+    read_original,
+    read_schedule_at,
+)
 from opstrand.core.names import find_controller
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.core.phase import FINAL, Phase, parse_phase
@@ -101,9 +106,9 @@ def meta_of(body: Body) -> dict[str, Any]:
 
 
 def original_of(meta: ObjectMeta) -> dict[str, Any] | None:
-    """The run that this one was restarted from."""
+    """The run that this one was restarted or copied from."""
     uuid = read_original(meta)
-    return None if uuid is None else {"uuid": uuid, "kind": "restart"}
+    return None if uuid is None else {"uuid": uuid, "kind": read_cloning_kind(meta)}
 
 
 def read_beside(body: Body) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a user may request for a run: stop, skip, approve, invalidate, resume, restart, delete.
+"""What a user may request for a run: stop, skip, approve, invalidate, resume, delete.
 
 The operator carries it out.
 """
@@ -6,43 +6,27 @@ The operator carries it out.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict
 
 from opstrand.api.auth.callers import Verb
+from opstrand.api.published.cloning import Clone, copy, restart
 from opstrand.api.published.files import delete_files
 from opstrand.api.published.request import (
     CALLER,
     RUN,
     RUNS,
     NotAcceptable,
-    find_project,
     find_run,
     parse_body,
-    parse_content,
     view_whole,
 )
-from opstrand.api.published.warnings import warn
-from opstrand.api.submission import Submitted, new_operation
 from opstrand.core.lifecycle.snapshot import describe_leaving
-from opstrand.core.names import RESTART_OF, find_controller
+from opstrand.core.names import find_controller
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.runs.bodies import is_final, run_uuid
 from opstrand.runs.protocols import Control, RunNotFound
 from opstrand.types import Body
-
-
-class Restart(BaseModel):
-    """The body of POST restart; without `content` the run's own file is used."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    content: str | None = None
-    name: str | None = None
-    description: str | None = None
-    tags: list[str] | None = None
 
 
 def _asks(control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -68,8 +52,10 @@ async def resume(request: web.Request) -> web.Response:
     tags it would be a new one.
     """
     body = await find_run(request, Verb.CONTROL)
-    asked = await parse_body(request, Restart)
-    given = [key for key in Restart.model_fields if getattr(asked, key) is not None]
+    asked = await parse_body(request, Clone)
+    given = [
+        key for key in ("content", "name", "description", "tags") if getattr(asked, key) is not None
+    ]
     if given:
         raise NotAcceptable(
             f"{given[0]}: a resumed run keeps its file and its facts; restart creates a new run "
@@ -95,33 +81,6 @@ async def _find_leaving(request: web.Request, body: Body) -> str:
     return describe_leaving(pipeline, str(controller["name"]), uid)
 
 
-async def restart(request: web.Request) -> web.Response:
-    """Create a new run of the same operation."""
-    body = await find_run(request, Verb.READ)
-    project = await find_project(request, Verb.CREATE)
-    asked = await parse_body(request, Restart)
-    submitted = await _again(request, project, body["spec"], asked)
-    again = _note_original(submitted.body, run_uuid(body))
-    created = await request.app[RUNS].on_behalf_of(request[CALLER]).create(project, again)
-    return warn(web.json_response(await view_whole(request, created), status=201), submitted.notes)
-
-
-async def _again(
-    request: web.Request, project: str, spec: dict[str, Any], asked: Restart
-) -> Submitted:
-    given = {"name": asked.name, "description": asked.description, "tags": asked.tags}
-    if asked.content is not None:
-        return await parse_content(request, project, asked.content, **given)
-    return Submitted(
-        new_operation({**spec, **{key: value for key, value in given.items() if value is not None}})
-    )
-
-
-def _note_original(made: dict[str, Any], uuid: str) -> dict[str, Any]:
-    annotations = {**(made["metadata"].get("annotations") or {}), RESTART_OF: uuid}
-    return {**made, "metadata": {**made["metadata"], "annotations": annotations}}
-
-
 async def delete(request: web.Request) -> web.Response:
     await remove_run(request, await find_run(request, Verb.DELETE))
     return web.Response(status=204)
@@ -141,5 +100,6 @@ ROUTES = [
     web.post(RUN + "/approve", _asks(Control(is_approved=True))),
     web.post(RUN + "/resume", resume),
     web.post(RUN + "/restart", restart),
+    web.post(RUN + "/copy", copy),
     web.delete(RUN, delete),
 ]

@@ -119,7 +119,7 @@ def _upstream(body: Body) -> list[UpstreamEdge]:
 
 
 async def list_clones(request: web.Request) -> web.Response:
-    """The restarts of a run; there are no other clones."""
+    """The restarts and the copies of a run."""
     body = await find_run(request, Verb.READ)
     runs = await _search(request, body, f"original: {run_uuid(body)}")
     return web.json_response(page([clone_view(run) for run in runs], request))

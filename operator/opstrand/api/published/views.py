@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opstrand.api.contents import Content
-from opstrand.core.identity import read_schedule_at
+from opstrand.core.identity import read_cloning_kind, read_schedule_at
 from opstrand.core.phase import published_status
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.run_values import order_inputs, order_outputs
@@ -145,10 +145,15 @@ def stored_artifact(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def clone_view(body: Body) -> dict[str, Any]:
-    """One entry of the clones tab: a run that was restarted from another."""
+    """One entry of the clones tab: a run that was restarted or copied from another."""
     kind, runtime = run_kind(body), run_runtime(body)
     facts = {"uuid": run_uuid(body), "name": run_name(body), "kind": kind, "runtime": runtime}
-    return {**facts, "status": published_status(read_status(body)), "cloning_kind": "restart"}
+    cloning_kind = read_cloning_kind(body["metadata"])
+    return {**facts, "status": published_status(read_status(body)), "cloning_kind": cloning_kind}
+
+
+#: Kinds of edges that the published client does not know, and the one that it takes them for.
+_EDGE_KINDS = {"copy": "manual"}
 
 
 def edge_view(edge: Mapping[str, Any], side: str, far: Body | None) -> dict[str, Any]:
@@ -157,10 +162,11 @@ def edge_view(edge: Mapping[str, Any], side: str, far: Body | None) -> dict[str,
     `side` names the tab; `far` is the run at the other end, if it still exists.
     """
     kinds = (run_kind(far), run_runtime(far)) if far else (None, None)
-    run = {"uuid": edge["uuid"], "name": edge.get("name"), "kind": kinds[0], "runtime": kinds[1]}
+    name = edge.get("name") or (run_name(far) if far else None)
+    run = {"uuid": edge["uuid"], "name": name, "kind": kinds[0], "runtime": kinds[1]}
     return {
         "values": edge.get("values") or {},
-        "kind": edge.get("kind", "run"),
+        "kind": _EDGE_KINDS.get(kind := edge.get("kind", "run"), kind),
         "statuses": None,
         side: run,
     }

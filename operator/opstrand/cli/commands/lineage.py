@@ -31,7 +31,8 @@ from opstrand.core.names import run_uuid
 def lineage(target: Target, run: str, up: bool, down: bool, depth: int, output: str) -> None:
     """Show which runs a run took values from, and which from it.
 
-    Between the runs of a pipeline it shows the dependencies too, as [dag].
+    Between the runs of a pipeline it shows the dependencies too, as [dag]; and which runs were made
+    of another one, as [restart] and [copy].
     """
     # Imported here, so that completion does not wait for the engine.
     from opstrand.cli.output.pipelines.links import list_dependencies

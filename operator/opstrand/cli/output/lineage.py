@@ -1,4 +1,4 @@
-"""Which run took values from which: the edges in the status of runs, as a graph.
+"""Which run took values from which, and was made of which: the edges between runs, as a graph.
 
 Owns walking it. Must not fetch anything.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from opstrand.core.identity import read_cloning_kind, read_original
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
@@ -58,6 +59,11 @@ class Graph:
                         tuple((edge.get("values") or {}).items()),
                     )
                 )
+            original, kind = read_original(run["metadata"]), read_cloning_kind(run["metadata"])
+            # A copy has an edge for the files that it took.
+            if original is not None and kind == "restart":
+                names.setdefault(original, original)
+                links.append(Link(original, uuid, kind, ()))
         recorded = {(link.upstream, link.downstream) for link in links}
         links += [one for one in dependencies if (one.upstream, one.downstream) not in recorded]
         return cls(names, phases, tuple(links))

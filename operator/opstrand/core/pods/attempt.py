@@ -25,7 +25,7 @@ from opstrand.core.pods.collector import collects
 from opstrand.core.pods.init_lineage import render_lineage
 from opstrand.core.pods.pod import Rendered, render_pod
 from opstrand.core.pods.pod_rules import check_plan
-from opstrand.core.pods.restoring import restore_files
+from opstrand.core.pods.restoring import copy_files, restore_files
 from opstrand.core.pods.service import RenderedService
 from opstrand.core.pods.volumes import store_path
 from opstrand.core.resolving.resolve import Resolved, restore_value
@@ -102,12 +102,13 @@ def render_attempt(
         evaluate=evaluate,
     )
     check_plan(plan)
+    if is_resumed and collects(plan, settings, catalog):
+        plan = restore_files(plan)
+    plan = copy_files(plan, body)
     if plan.kind == service_globals.KIND:
         return _render_service(
             plan, prepared.identity, body=body, settings=settings, catalog=catalog
         )
-    if is_resumed and collects(plan, settings, catalog):
-        plan = restore_files(plan)
     timeout = parse_count(plan.termination.get("timeout"))
     if timeout is not None and elapsed >= timeout:
         raise SpecError(

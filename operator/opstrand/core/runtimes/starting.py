@@ -12,6 +12,7 @@ from typing import Any
 from opstrand.core.compiling.matrix import share
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.compiling.schedule import share_with_schedule
+from opstrand.core.identity import read_copied
 from opstrand.core.lifecycle.conditions import REFS_RESOLVED, get_condition
 from opstrand.core.lifecycle.retry import read_platform_retries
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
@@ -144,8 +145,7 @@ def _list_facts(
         "meta": dict(known.get("meta", {})),
         "catalog": freeze_catalog(frozen.plan, catalog_of(snapshot)),
         "attempt": int(known.get("attempt") or 0),
-        "upstream": [*map(edge_to_dict, resolved.edges), *_copy_edges(snapshot)]
-        or list(known.get("upstream", ())),
+        "upstream": _list_edges(snapshot, resolved),
     }
     if known.get("uuid"):
         # Write the kind again: if it was edited by hand, the run would be frozen over and over.
@@ -166,6 +166,14 @@ def _list_facts(
     if used:
         facts[FROZEN] = freeze_components(used)
     return facts
+
+
+def _list_edges(snapshot: Snapshot, resolved: Resolved) -> list[Any]:
+    """Return the edges to the runs that this one takes values or files from."""
+    copied = read_copied(snapshot.body["metadata"])
+    known = (one for one in snapshot.status.get("upstream", ()) if one.get("kind") != "copy")
+    taken = [*map(edge_to_dict, resolved.edges), *_copy_edges(snapshot)] or list(known)
+    return taken if copied is None else [*taken, {"uuid": copied.uuid, "kind": "copy"}]
 
 
 def _copy_edges(snapshot: Snapshot) -> list[Any]:
