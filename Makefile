@@ -70,6 +70,17 @@ format: install ## let ruff fix and format the code
 	@$(BIN)/ruff check --quiet --fix . || true
 	@$(BIN)/ruff format --quiet .
 
+# TypeScript, which no user and no other check needs, has a lock of its own.
+PAGE_TOOLS := .work/pages-tools-$(shell cat tools/pages/package-lock.json 2>/dev/null | cksum | cut -d' ' -f1)
+$(PAGE_TOOLS):
+	@mkdir -p $@ && cp tools/pages/package.json tools/pages/package-lock.json $@ && cd $@ && npm ci --silent --no-audit --no-fund
+.PHONY: check-pages vendor
+check-pages: install $(PAGE_TOOLS) ## types of the pages' modules, and their libraries against the npm registry (needs npm)
+	@$(PAGE_TOOLS)/node_modules/.bin/tsc --project tools/pages/tsconfig.json
+	@$(BIN)/python tools/vendor.py --check
+vendor: install ## fetch the libraries of the pages that vendor/lock.json names
+	@$(BIN)/python tools/vendor.py
+
 .PHONY: crds golden lock
 crds: install ## write crds/ and the names of fields from the models
 	@$(BIN)/python -m opstrand.spec.crd.write
@@ -79,7 +90,7 @@ lock: install ## resolve requirements.txt and requirements-dev.txt to the newest
 	@for set in requirements requirements-dev; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --upgrade $$set.in -o $$set.txt; done
 
-.PHONY: test test-fast test-local test-integration test-e2e
+.PHONY: test test-fast test-local test-integration test-e2e test-pages
 test-fast: install ## unit and golden: half a minute
 	@$(FAST) $(BIN)/python tests/run.py unit
 test-local: install published ## the command line, runs without a cluster, the published client, how work grows
@@ -88,10 +99,16 @@ test-integration: install published ## a real API server and etcd, the real oper
 	@$(PYTEST) tests/integration
 test-e2e: install published ## real containers: needs `make cluster`
 	@$(PYTEST) tests/e2e
+test-pages: install browser ## the pages in Chromium, over the real API
+	@$(PYTEST) tests/pages
 test: check install published ## every tier that this machine can run; prints what it leaves out
+	@# Where Chromium cannot be installed, the tier of the pages says so itself.
+	@$(BIN)/python -m tests.cluster browser 2>/dev/null || true
 	@$(BIN)/python tests/run.py
 
-.PHONY: programs cluster cluster-down images install-cluster demo-cluster
+.PHONY: browser programs cluster cluster-down images install-cluster demo-cluster
+browser: install ## install Chromium for the tests of the pages (Debian, root)
+	@$(BIN)/python -m tests.cluster browser
 programs: install ## build Kubernetes and etcd for the tests, once (some ten minutes on two cores)
 	@$(BIN)/python -m tests.cluster programs
 cluster: install ## start kind where Docker answers, else a Kubernetes on this machine (Linux, root)

@@ -24,6 +24,7 @@ from typing import IO
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
+from tests.cluster.browser import find_browser  # noqa: E402 - run as a file, before the checkout is on the path
 from tests.cluster.cluster import state_folder  # noqa: E402 - run as a file, before the checkout is on the path
 from tests.cluster.programs import KUBERNETES_PARTS, is_built  # noqa: E402 - run as a file, before the checkout is on the path
 
@@ -33,8 +34,8 @@ IS_CI = os.environ.get("CI") == "true"
 
 @dataclass(frozen=True)
 class Tier:
-    """Folders of tests and what they need: nothing, the published package, the built API server, or
-    a whole cluster.
+    """Folders of tests and what they need: nothing, the published package, a browser, the built API
+    server, or a whole cluster.
 
     `without`: folders inside of these that are not this tier's. `marks`: pytest's -m expression
     that selects its tests.
@@ -67,6 +68,7 @@ TIERS = (
     Tier("unit: api, core, spec and conformance", _HALF),
     Tier("unit: the other packages, golden", ("tests/unit", "tests/golden"), without=_HALF),
     Tier("integration", ("tests/integration",), "programs"),
+    Tier("pages", ("tests/pages",), "browser"),
     Tier("command line", ("tests/cli",), "published"),
     Tier(
         "local, published client, growth",
@@ -103,6 +105,8 @@ def _missing(need: str) -> str | None:
             if (place / "bin" / "polyaxon").exists()
             else "needs the published package: make published"
         )
+    if need == "browser":
+        return None if find_browser() else "needs Chromium: make browser"
     if need == "programs":
         found = all(is_built(module) for module in KUBERNETES_PARTS)
         return None if found else "needs a built kube-apiserver: make programs"

@@ -16,8 +16,8 @@ from tests.cli.conftest import Cli
 from tests.support.builders import JOB, RUN, Letters, child_of, parent_of, pipeline
 
 from opstrand.cli.output.describe import describe_run
-from opstrand.cli.output.pipelines.family import read_family
 from opstrand.core.names import run_uuid
+from opstrand.runs.family import read_family
 
 OPERATIONS = [
     {"name": "prep", "component": {"run": RUN}},

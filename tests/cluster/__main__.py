@@ -9,6 +9,7 @@ import argparse
 import sys
 
 from tests.cluster import programs, smoke
+from tests.cluster.browser import ensure_browser
 from tests.cluster.cluster import FACTS, read_cluster, state_folder
 from tests.cluster.console import Failure, say
 from tests.cluster.providers import Provider, choose_provider
@@ -45,7 +46,14 @@ def parse_arguments() -> argparse.Namespace:
     )
     images.set_defaults(command=build_images)
     add("programs", help="build the programs, start nothing").set_defaults(command=build_programs)
+    add("browser", help="install Chromium for the tests of the pages").set_defaults(
+        command=install_browser
+    )
     return parser.parse_args()
+
+
+def install_browser(_: argparse.Namespace) -> None:
+    ensure_browser()
 
 
 def up(_: argparse.Namespace) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from aiohttp import web
 
 from opstrand.api.app import create_app
-from opstrand.api.auth.callers import StaticToken
+from opstrand.api.auth.callers import Auth, StaticToken
+from opstrand.api.pages import routes as pages
 from opstrand.api.published.files import KeptFiles
 from opstrand.api.v1 import discovery
 from opstrand.runs.memory import MemoryRuns
@@ -32,8 +33,11 @@ class LoopbackApi:
     requested.
     """
 
-    def __init__(self, runs: MemoryRuns, files: Path | None = None) -> None:
+    def __init__(
+        self, runs: MemoryRuns, files: Path | None = None, auth: Auth | None = None
+    ) -> None:
         self.runs = runs
+        self.auth = auth or StaticToken(TOKEN)
         self.files = files
         self.port = 0
         self.requests: list[str] = []
@@ -50,7 +54,8 @@ class LoopbackApi:
 
     async def _start(self) -> None:
         files = keep_files(self.files)
-        app = create_app(self.runs, StaticToken(TOKEN), files=files, resources=discovery.ROUTES)
+        resources = (*discovery.ROUTES, *pages.ROUTES)
+        app = create_app(self.runs, self.auth, files=files, resources=resources)
         app.on_response_prepare.append(self._note)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()

@@ -17,13 +17,24 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from opstrand.api.app import Handler, answer_errors
+from opstrand.api.app import BODY_BYTES, Handler, answer_errors
 from opstrand.api.auth import front_proxy
 from opstrand.api.auth.front_proxy import FrontProxy, read_trust
 from opstrand.api.connections import ConnectionLimits, Runner
 from opstrand.api.own_certificate import OwnCertificate
 from opstrand.api.published.files import FILES
-from opstrand.api.published.request import AUTH, CALLER, HELD, LIMITS, OWNER, READ_CATALOG, RUNS
+from opstrand.api.published.request import (
+    AUTH,
+    BODY_TURNS,
+    CALLER,
+    CONTENTS,
+    HELD,
+    LIMITS,
+    OWNER,
+    READ_CATALOG,
+    RUNS,
+    VALIDATION,
+)
 from opstrand.api.published.uploads import RECEIVING
 from opstrand.api.v1 import discovery
 from opstrand.errors import PlatformError, SpecError
@@ -52,9 +63,13 @@ def create_aggregated_app(beside: web.Application, front_proxy: FrontProxy) -> w
         request[CALLER] = front_proxy.identify(connection, request.headers)
         return await handler(request)
 
-    app = web.Application(middlewares=[answer_errors, identify_by_proxy])
+    app = web.Application(
+        middlewares=[answer_errors, identify_by_proxy], client_max_size=BODY_BYTES
+    )
     app[RUNS], app[AUTH], app[OWNER] = beside[RUNS], beside[AUTH], beside[OWNER]
     app[HELD], app[LIMITS] = beside[HELD], beside[LIMITS]
+    app[CONTENTS], app[VALIDATION] = beside[CONTENTS], beside[VALIDATION]
+    app[BODY_TURNS] = beside[BODY_TURNS]
     app[FILES], app[READ_CATALOG] = beside[FILES], beside[READ_CATALOG]
     app[RECEIVING] = beside[RECEIVING]
     app.add_routes(discovery.ROUTES)

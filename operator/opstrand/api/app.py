@@ -9,6 +9,7 @@ a run with its own token (the run itself), or a caller with the RBAC verb on ope
 get, or the token of a run for itself, its upstreams and its pipeline:
 
     GET    /healthz /readyz /api/v1/installation /api/v1/compatibility/...   public
+    GET    /ui/...                                                           public
     GET    /api/v1/OWNER/projects/list, P, P/runs                            list, get
     POST   /api/v1/OWNER/projects/create, P/runs                             create
     GET    R, R/statuses, R/namespace                                        get*
@@ -29,7 +30,8 @@ get, or the token of a run for itself, its upstreams and its pipeline:
     POST   /operator/v1/namespaces/NAMESPACE/runs (api.stored)               get, list
 
 P/runs accepts the parameters query, sort, limit and offset. `api.v1` describes its own paths, below
-/apis and /openapi; who may read them is a right on the resources of its own group.
+/apis and /openapi; who may read them is a right on the resources of its own group. `api.pages` are
+the pages for a browser, which ask `api.v1`.
 """
 
 from __future__ import annotations
@@ -110,8 +112,8 @@ def create_app(
     submitted files; `contents` compiles the files of runs to show them. `read_catalog` returns the
     connections that runs may name, or None if they are not known. `files` are those of
     runs, if the API keeps any. `limits` bounds what one client may use. `is_proven` says
-    without a TokenReview whether a token is genuine. `resources` are the routes of `api.v1`; a
-    local run, which must start quickly, has none.
+    without a TokenReview whether a token is genuine. `resources` are the routes of `api.v1` and of
+    `api.pages`; a local run, which must start quickly, has none.
     """
     app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
     app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner

@@ -53,6 +53,11 @@ class Contents:
         self._size = 0
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    @property
+    def pool(self) -> Pool | None:
+        """The workers for what a file can make expensive."""
+        return self._pool
+
     async def read(self, body: Body) -> Content:
         sent = json.dumps(body.get("spec") or {}, ensure_ascii=False)
         status: Body = read_status(body)

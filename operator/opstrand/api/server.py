@@ -17,7 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
-from opstrand.api import content_job, contents, stored, submission, validation
+from opstrand.api import content_job, contents, members_job, stored, submission, validation
 from opstrand.api.aggregated import open_port
 from opstrand.api.app import create_app
 from opstrand.api.auth.expired_tokens import ExpiredTokens
@@ -25,6 +25,7 @@ from opstrand.api.auth.keys import ClusterKeys
 from opstrand.api.auth.tokens import ClusterAuth
 from opstrand.api.connections import ConnectionLimits, Runner
 from opstrand.api.limits import Limits
+from opstrand.api.pages import routes as pages
 from opstrand.api.published.files import KeptFiles
 from opstrand.api.tls import open_tls
 from opstrand.api.v1 import discovery
@@ -77,7 +78,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         logs = await standing.enter_async_context(session.open_pool(_LOGS))
         pool = open_pool(
             settings,
-            modules=(validation.MODULE, content_job.MODULE),
+            modules=(validation.MODULE, content_job.MODULE, members_job.MODULE),
             most_waiting=validation.MOST_WAITING,
         )
         standing.callback(pool.close)
@@ -106,7 +107,7 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
             files=files,
             limits=request_limits(settings),
             is_proven=auth.is_proven,
-            resources=[*discovery.ROUTES, *_list_routes(runs)],
+            resources=[*discovery.ROUTES, *pages.ROUTES, *_list_routes(runs)],
         )
         read_context = (lambda: tls.certificate.context) if tls else None
         limits = connection_limits(settings)

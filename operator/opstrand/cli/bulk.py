@@ -9,11 +9,11 @@ from opstrand.cli.command import execute
 from opstrand.cli.errors import CliError, ExitCode, explain
 from opstrand.cli.options import Target
 from opstrand.cli.output.console import say, show_explanation
-from opstrand.cli.output.members import is_schedule
 from opstrand.cli.runs import Runs, open_runs
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.errors import PlatformError
+from opstrand.runs.members import is_schedule
 from opstrand.types import JsonPatch, Manifest
 
 

@@ -87,7 +87,7 @@ def _find_runs(ctx: click.Context, incomplete: str) -> Iterable[str]:
 
 
 def _find_pipelines(ctx: click.Context, _: str) -> Iterable[str]:
-    from opstrand.cli.output.members import is_pipeline
+    from opstrand.runs.members import is_pipeline
 
     return _names(filter(is_pipeline, _list_bodies(ctx)))
 
@@ -95,7 +95,7 @@ def _find_pipelines(ctx: click.Context, _: str) -> Iterable[str]:
 def _find_ops(bodies: list[Any], incomplete: str) -> Iterable[str]:
     """Return PIPELINE/OPERATION for each operation of the pipeline that is written."""
     from opstrand.cli.cluster.lookup import choose
-    from opstrand.cli.output.pipelines.family import read_family
+    from opstrand.runs.family import read_family
 
     first, *ops = incomplete.split("/")[:-1]
     body = choose(first, bodies, "")
@@ -110,8 +110,8 @@ def _find_ops(bodies: list[Any], incomplete: str) -> Iterable[str]:
 def _list_bodies(ctx: click.Context, *, roots: bool = False) -> list[Any]:
     if ctx.params.get("local"):
         from opstrand.cli.local_runs import PROJECT
-        from opstrand.cli.output.members import is_root
         from opstrand.local.records import Records
+        from opstrand.runs.members import is_root
 
         bodies = list(Records().load(ctx.params.get("project") or PROJECT))
         return list(filter(is_root, bodies)) if roots else bodies
@@ -125,8 +125,8 @@ async def _list_runs(cluster: Cluster) -> list[Any]:
 
 
 async def _list_roots(cluster: Cluster) -> list[Any]:
-    from opstrand.cli.output.members import ROOTS
     from opstrand.kube.resources import OPERATIONS
+    from opstrand.runs.members import ROOTS
 
     return (await cluster.api.list(OPERATIONS, cluster.project, labels=ROOTS))[0]
 

@@ -16,11 +16,11 @@ from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Function, Target, add_options
 from opstrand.cli.output.console import say, show
 from opstrand.cli.output.format import duration_of, runs_table, show_objects
-from opstrand.cli.output.members import find_made, only_roots
 from opstrand.cli.selection import Selection, matches_labels, selection_options
 from opstrand.core.names import CONTROLLER, PIPELINE, run_uuid
 from opstrand.core.pipelines.children import find_outermost
 from opstrand.core.recorded import read_status
+from opstrand.runs.members import find_made, only_roots
 from opstrand.text import suggest
 from opstrand.types import Body
 

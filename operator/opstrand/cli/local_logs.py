@@ -15,12 +15,12 @@ from opstrand.cli.cluster.lookup import choose_attempt
 from opstrand.cli.local_runs import iter_attempts, read_record
 from opstrand.cli.options import Target
 from opstrand.cli.output.log_lines import LineSink, LineSinks
-from opstrand.cli.output.members import is_pipeline, iter_made
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.local.log_files import KeptLine, LogReader
 from opstrand.local.records import Records
 from opstrand.local.runs import Watch
+from opstrand.runs.members import is_pipeline, iter_made
 from opstrand.types import Key, key_of
 
 #: Seconds between two reads of a log that grows.

@@ -13,12 +13,12 @@ from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target
 from opstrand.cli.output.console import say
-from opstrand.cli.output.members import Path
 from opstrand.cli.output.progress import Reporter
 from opstrand.cli.output.spinner import LiveLine
 from opstrand.core.planning.connections import Catalog
 from opstrand.kube.errors import AlreadyExists
 from opstrand.local.session import LocalSession
+from opstrand.runs.members import Path
 from opstrand.runs.protocols import RunNotFound
 from opstrand.settings import Settings
 from opstrand.types import Key, Manifest

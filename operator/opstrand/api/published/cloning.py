@@ -110,12 +110,24 @@ async def _clone(
     request: web.Request, body: Body, asked: Clone, notes: Mapping[str, str]
 ) -> web.Response:
     project = await find_project(request, Verb.CREATE)
+    created, submitted = await create_clone(request, project, body, asked, notes)
+    return warn(web.json_response(await view_whole(request, created), status=201), submitted.notes)
+
+
+async def create_clone(
+    request: web.Request,
+    project: str,
+    body: Body,
+    asked: Clone,
+    notes: Mapping[str, str],
+) -> tuple[Body, Submitted]:
+    """Create a new run of a run's operation. The caller must have the right."""
     submitted = await _submit(request, project, body, asked)
     before = body["metadata"].get("annotations") or {}
     kept = {key: before[key] for key in (PLATFORM_RETRIES,) if key in before}
     made = _annotate(submitted.body, {**kept, RESTART_OF: run_uuid(body), **notes})
     created = await request.app[RUNS].on_behalf_of(request[CALLER]).create(project, made)
-    return warn(web.json_response(await view_whole(request, created), status=201), submitted.notes)
+    return created, submitted
 
 
 async def _submit(request: web.Request, project: str, body: Body, asked: Clone) -> Submitted:

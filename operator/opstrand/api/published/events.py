@@ -79,12 +79,13 @@ async def _read(request: web.Request, files: RunFiles, kind: str, path_of: PathO
         raise NotAcceptable(f"orient: expected {' or '.join(_ORIENTS)}, found {orient[:40]!r}")
     most = parse_number(request, "sample", MOST, MOST) or MOST
     names = _split(request, "names")
-    return await asyncio.to_thread(_read_series, files, kind, path_of, names, orient, most)
+    return await asyncio.to_thread(read_series, files, kind, path_of, names, orient, most)
 
 
-def _read_series(
+def read_series(
     files: RunFiles, kind: str, path_of: PathOf, names: Sequence[str], orient: str, most: int
 ) -> Series:
+    """Those of these series that there are; without names, all of a kind."""
     found: Series = []
     wanted = names or _list_names(files, path_of)
     most = max(1, min(most, MOST_TOGETHER // max(1, len(wanted))))

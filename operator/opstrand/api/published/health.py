@@ -9,11 +9,12 @@ from opstrand.api.published.request import RUNS
 
 #: The version of the published client, which compares it with its own and warns if they differ.
 PUBLISHED_VERSION = "2.18.0"
-_PUBLIC = frozenset({"/healthz", "/readyz", "/api/v1/installation"})
+_PUBLIC = frozenset({"/", "/ui", "/healthz", "/readyz", "/api/v1/installation"})
 
 
 def is_public(request: web.Request) -> bool:
-    return request.path in _PUBLIC or request.path.startswith("/api/v1/compatibility/")
+    # The pages have nothing of a run in them: what they show they read with a token.
+    return request.path in _PUBLIC or request.path.startswith(("/api/v1/compatibility/", "/ui/"))
 
 
 async def live(request: web.Request) -> web.Response:

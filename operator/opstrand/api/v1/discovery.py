@@ -21,7 +21,7 @@ from opstrand.kube.resources import RUNS
 
 _VERBS = ["get", "list"]
 #: The parts of a run that have rights of their own.
-_PARTS = ("log", "artifacts")
+_PARTS = ("log", "artifacts", "events", "content", "lineage", "members", "actions")
 _PART_VERBS = ["get"]
 _VERSION = {"groupVersion": RUNS.api_version, "version": RUNS.version}
 _GROUP = {"name": RUNS.group, "versions": [_VERSION], "preferredVersion": _VERSION}
@@ -56,7 +56,8 @@ def _resources() -> dict[str, Any]:
 
 def _aggregated(version: str) -> dict[str, Any]:
     parts = [
-        {"subresource": part, "responseKind": _RESPONSE, "verbs": _PART_VERBS} for part in _PARTS
+        {"subresource": part, "responseKind": _RESPONSE, "verbs": _PART_VERBS}
+        for part in _PARTS
     ]
     runs = {
         "resource": RUNS.plural,

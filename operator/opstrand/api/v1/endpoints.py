@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from opstrand.api.v1.actions import list_actions, take_action
 from opstrand.api.v1.artifacts import (
     delete_artifact,
     delete_artifacts,
@@ -17,19 +18,31 @@ from opstrand.api.v1.artifacts import (
     read_artifact,
     write_artifact,
 )
+from opstrand.api.v1.content import read_content
+from opstrand.api.v1.events import read_events
+from opstrand.api.v1.lineage import read_lineage
 from opstrand.api.v1.logs import read_log
+from opstrand.api.v1.members import list_members
 from opstrand.api.v1.models import (
+    ActionList,
+    ActionResult,
     ArtifactList,
     Deleted,
     FolderQuery,
+    Lineage,
+    LineageQuery,
     ListQuery,
     LogQuery,
+    MemberList,
     Model,
     NoQuery,
     PartQuery,
     Received,
     Run,
+    RunContent,
     RunList,
+    SeriesList,
+    SeriesQuery,
 )
 from opstrand.api.v1.runs import delete_run, get_run, list_all_runs, list_runs
 from opstrand.kube.resources import RUNS
@@ -125,6 +138,51 @@ ENDPOINTS = (
         Deleted,
         errors=(400, 404),
         method="DELETE",
+    ),
+    Endpoint(
+        _RUNS + "/{name}/events/{kind}",
+        read_events,
+        "Read what a run logged of one kind, such as its metrics.",
+        SeriesList,
+        SeriesQuery,
+        (400, 404),
+    ),
+    Endpoint(
+        _RUNS + "/{name}/content",
+        read_content,
+        "Read a run's operation as it was written, and as it was compiled.",
+        RunContent,
+        errors=(404,),
+    ),
+    Endpoint(
+        _RUNS + "/{name}/lineage",
+        read_lineage,
+        "Read which runs a run took values from, and which from it.",
+        Lineage,
+        LineageQuery,
+        (400, 404),
+    ),
+    Endpoint(
+        _RUNS + "/{name}/members",
+        list_members,
+        "List the operations of a pipeline, also those that have no run yet.",
+        MemberList,
+        errors=(404,),
+    ),
+    Endpoint(
+        _RUNS + "/{name}/actions",
+        list_actions,
+        "List what the caller may ask of a run.",
+        ActionList,
+        errors=(404,),
+    ),
+    Endpoint(
+        _RUNS + "/{name}/actions/{action}",
+        take_action,
+        "Ask something of a run.",
+        ActionResult,
+        errors=(400, 404, 408, 409),
+        method="POST",
     ),
 )
 

@@ -86,6 +86,7 @@ class Wanted:
     phase: Phase | None
     matches: Matches
     selector: str
+    query: str = ""
     #: The most runs that are looked at.
     most: int = _MOST
     #: How many runs were looked at.
@@ -101,6 +102,7 @@ class Wanted:
             _parse_phase(query.field_selector),
             _parse_selector(query.label_selector),
             query.label_selector,
+            query.query.strip(),
         )
 
     def fields(self, run: Listed) -> Fields:
@@ -115,7 +117,9 @@ class Wanted:
 
     def conditions(self) -> list[str]:
         """What of it is asked of the store."""
-        found = [f"status:{self.phase.published}"] if self.phase and self.phase.is_final else []
+        found = [self.query] if self.query else []
+        if self.phase and self.phase.is_final:
+            found.append(f"status:{self.phase.published}")
         for part in self.selector.split(","):
             label, sign, value = part.strip().partition("=")
             if not sign and label.removeprefix("!") in _COLUMNS and label.startswith("!"):

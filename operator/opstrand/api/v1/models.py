@@ -137,6 +137,126 @@ class Deleted(Model):
     message: str
 
 
+class RunContent(Model):
+    """A run's operation as YAML: as it was given, and with the params and presets in it.
+
+    `compiled` equals `written` where the file does not compile.
+    """
+
+    api_version: Literal["runs.opstrand.dev/v1alpha1"] = API_VERSION  # type: ignore[assignment]
+    kind: Literal["RunContent"] = "RunContent"
+    written: str
+    compiled: str
+
+
+class LineageRun(Model):
+    """A run of a lineage graph; without a phase, it is gone."""
+
+    uuid: str
+    name: str
+    kind: str | None = None
+    phase: str | None = None
+
+
+class LineageEdge(Model):
+    """`downstream` took `values` (param: the requested value) from `upstream`; both are uuids."""
+
+    upstream: str
+    downstream: str
+    kind: str
+    values: dict[str, Any]
+
+
+class Lineage(Model):
+    """The runs around a run, and which values went between them.
+
+    `is_cut`: there are more than these.
+    """
+
+    api_version: Literal["runs.opstrand.dev/v1alpha1"] = API_VERSION  # type: ignore[assignment]
+    kind: Literal["Lineage"] = "Lineage"
+    run: str
+    runs: list[LineageRun]
+    edges: list[LineageEdge]
+    is_cut: bool
+
+
+class Member(Model):
+    """An operation of a pipeline, or a run of a matrix.
+
+    `letter`: `.` not created, `w` waits, `r` started, `s` `f` `x` `k` `u` ended, `c` from the
+    cache. `note`: why it has not started, or what became of it. `uuid` is absent as long as it has
+    no run.
+    """
+
+    op: str
+    letter: str
+    phase: str
+    note: str
+    name: str
+    is_best: bool
+    upstreams: list[str]
+    params: dict[str, Any]
+    uuid: str | None = None
+    kind: str | None = None
+    started_at: str | None = None
+    duration: float | None = None
+    outputs: dict[str, Any] | None = None
+
+
+class MemberList(Model):
+    """The operations of a pipeline from its first moment, or the runs of a matrix or schedule.
+
+    `is_cut`: there are more than these.
+    """
+
+    api_version: Literal["runs.opstrand.dev/v1alpha1"] = API_VERSION  # type: ignore[assignment]
+    kind: Literal["MemberList"] = "MemberList"
+    pipeline: str
+    items: list[Member]
+    is_cut: bool
+
+
+class Series(Model):
+    """What a run logged under a name: columns of equal length. A large series is thinned out."""
+
+    name: str
+    columns: dict[str, list[Any]]
+
+
+class SeriesList(Model):
+    """The series of one kind of a run."""
+
+    api_version: Literal["runs.opstrand.dev/v1alpha1"] = API_VERSION  # type: ignore[assignment]
+    kind: Literal["SeriesList"] = "SeriesList"
+    items: list[Series]
+
+
+class Action(Model):
+    """What may be asked of a run. `refusal`: why it cannot be asked now, or not by this caller."""
+
+    name: str
+    is_allowed: bool
+    refusal: str | None = None
+
+
+class ActionList(Model):
+    """What the caller may ask of a run, now."""
+
+    api_version: Literal["runs.opstrand.dev/v1alpha1"] = API_VERSION  # type: ignore[assignment]
+    kind: Literal["ActionList"] = "ActionList"
+    items: list[Action]
+
+
+class ActionResult(Model):
+    """That an action was stored, which the operator carries out. `uuid`: the run that it made."""
+
+    api_version: Literal["runs.opstrand.dev/v1alpha1"] = API_VERSION  # type: ignore[assignment]
+    kind: Literal["ActionResult"] = "ActionResult"
+    name: str
+    uuid: str | None = None
+
+
 class Failure(Model):
     """Why a request was refused, as Kubernetes says it."""
 
@@ -161,6 +281,8 @@ class ListQuery(Model):
     field_selector: str = Field(
         "", description="Only runs in this phase: `status.phase=Running`; other fields are refused."
     )
+    query: str = Field("", description="Only runs that this selects, in the query language.")
+    values: Truth = Field("false", description="With the inputs and outputs of each run.")
     watch: Literal["", "false", "0"] = Field("", description="These lists cannot be watched.")
 
 
@@ -190,6 +312,19 @@ class PartQuery(Model):
     size: int = Field(ge=0, le=2**53, description="Bytes of the whole file.")
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of the whole file.")
     offset: int = Field(0, ge=0, le=2**53, description="Where in the file the part begins.")
+
+
+class LineageQuery(Model):
+    """How much of the graph is read."""
+
+    depth: int = Field(1, ge=1, le=10, description="Edges from the run, in both directions.")
+
+
+class SeriesQuery(Model):
+    """Which series are read."""
+
+    names: str = Field("", description="Names, separated by commas; empty: all.")
+    sample: int = Field(1000, ge=1, le=100_000, description="At most so many events of each.")
 
 
 class NoQuery(Model):

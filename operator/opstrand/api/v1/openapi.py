@@ -34,6 +34,8 @@ _DESCRIBED = {
     "path": "The path of a file in the run's folder; it may have slashes.",
     "namespace": "The project.",
     "name": "The run: its uuid, or a name, which is the newest run of that name.",
+    "kind": "What was logged: metric, text, image, ...",
+    "action": "One of those that the list of actions has.",
 }
 
 

@@ -28,6 +28,8 @@ _WORDS = {
     Verb.READ_ARTIFACTS: "read the artifacts of runs",
     Verb.WRITE_ARTIFACTS: "add to the artifacts of runs",
     Verb.DELETE_ARTIFACTS: "delete artifacts of runs",
+    Verb.CREATE: "create operations",
+    Verb.CONTROL: "patch operations",
 }
 Query = TypeVar("Query", bound=Model)
 

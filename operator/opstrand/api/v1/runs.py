@@ -22,7 +22,8 @@ from opstrand.runs.bodies import run_uuid
 from opstrand.types import Body
 
 #: The keys of a status that a list shows: all but the values, which may be large.
-_SHOWN = frozenset((*STATUS, "name", "tags", "progress"))
+_SHOWN = frozenset((*STATUS, "name", "tags", "progress", "best"))
+_VALUES = frozenset(("inputs", "outputs"))
 
 
 async def list_runs(request: web.Request) -> web.Response:
@@ -43,7 +44,8 @@ async def _answer_page(
     wanted = Wanted.parse(query, request.app[OWNER])
     page = await read_page(request.app[RUNS], projects, wanted)
     metadata = ListMetadata(more=str(page.more) if page.more else None)
-    items = [_view_listed(body) for body in page.runs]
+    shown = _SHOWN | _VALUES if query.values == "true" else _SHOWN
+    items = [_view_listed(body, shown) for body in page.runs]
     return answer_json(request, RunList(metadata=metadata, items=items).as_json())
 
 
@@ -70,8 +72,8 @@ def _view(body: Body) -> Run:
     )
 
 
-def _view_listed(body: Body) -> Run:
-    status = {key: value for key, value in read_status(body).items() if key in _SHOWN}
+def _view_listed(body: Body, shown: frozenset[str]) -> Run:
+    status = {key: value for key, value in read_status(body).items() if key in shown}
     return Run(
         metadata=RunMetadata.model_validate(body["metadata"]),
         status={**status, "uuid": run_uuid(body)},

@@ -14,7 +14,6 @@ from typing import Any, cast
 from opstrand.cli.cluster.connection import Cluster
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target
-from opstrand.cli.output.members import is_pipeline
 from opstrand.core.diagnosis.pod_status import all_containers_of
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import parse_phase
@@ -22,6 +21,7 @@ from opstrand.core.recorded import read_status
 from opstrand.kube.errors import ApiError, NotFound
 from opstrand.kube.exec import Size, execute
 from opstrand.kube.resources import PODS
+from opstrand.runs.members import is_pipeline
 from opstrand.text import suggest
 from opstrand.types import Pod
 

@@ -20,7 +20,6 @@ from opstrand.cli.cluster.follow import (
     give_up,
 )
 from opstrand.cli.cluster.log_cursor import WHOLE, Part
-from opstrand.cli.output.members import Path, is_pipeline
 from opstrand.core.names import CONTROLLER, controller_uid, read_op
 from opstrand.core.phase import parse_phase
 from opstrand.core.pipelines.children import MAX_DEPTH, find_outermost
@@ -29,6 +28,7 @@ from opstrand.kube.client import KubeApi
 from opstrand.kube.informer import Informer, Scope, list_into
 from opstrand.kube.resources import OPERATIONS, PODS, Resource
 from opstrand.kube.versions import is_newer
+from opstrand.runs.members import Path, is_pipeline
 from opstrand.types import Body, Key, Manifest, key_of
 
 LinesOf = Callable[[Path], OnLine]

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.output.console import say
-from opstrand.cli.output.members import is_root
 from opstrand.core.names import child_name, run_uuid
 from opstrand.core.recorded import read_status
 from opstrand.local.named import creation_order
+from opstrand.runs.members import is_root
 from opstrand.text import list_names, suggest
 
 Body = TypeVar("Body", bound=Mapping[str, Any])
@@ -85,9 +85,9 @@ class NoRun(CliError):
 def explain_no_op(pipeline: Mapping[str, Any], runs: Sequence[Body], op: str) -> CliError:
     """Return why a pipeline has no run of this operation; `runs` are those that it made."""
     # Imported here, because it needs a part of the engine.
-    from opstrand.cli.output.members import is_pipeline
-    from opstrand.cli.output.pipelines.family import read_family
     from opstrand.cli.output.pipelines.tree import describe_member
+    from opstrand.runs.family import read_family
+    from opstrand.runs.members import is_pipeline
 
     name = str(pipeline["metadata"]["name"])
     if not is_pipeline(pipeline):

@@ -15,8 +15,8 @@ from opstrand.cli.listing import Listing, listing_options, show_list, watch_list
 from opstrand.cli.options import Target, local_or_cluster_options, output_option, watch_option
 from opstrand.cli.output.console import is_live, show
 from opstrand.cli.output.format import as_json, as_yaml, name_of, runs_table, show_objects
-from opstrand.cli.output.members import find_made
 from opstrand.core.recorded import read_status
+from opstrand.runs.members import find_made
 
 if TYPE_CHECKING:
     from opstrand.cli.runs import Runs

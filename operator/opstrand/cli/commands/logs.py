@@ -157,9 +157,9 @@ async def _show(target: Target, names: tuple[str, ...], wish: _Wish) -> int:
     from opstrand.cli.cluster.kept_runs import is_kept
     from opstrand.cli.errors import explain
     from opstrand.cli.output.console import show_explanation
-    from opstrand.cli.output.members import is_pipeline
     from opstrand.cli.runs import open_runs
     from opstrand.errors import PlatformError
+    from opstrand.runs.members import is_pipeline
 
     async with open_runs(target) as runs:
         found, worst = await find_all(runs, names, with_gone=True)
@@ -207,9 +207,9 @@ async def _show_made(
 
     A run that has none is left out. Raises CliError if none has one.
     """
-    from opstrand.cli.output.members import is_pipeline, iter_made
     from opstrand.core.names import CONTROLLER
     from opstrand.core.pipelines.children import find_outermost
+    from opstrand.runs.members import is_pipeline, iter_made
 
     labels = f"{CONTROLLER}={find_outermost(pipeline)}"
     listed = list(iter_made(pipeline, await runs.list_runs(labels=labels)))

@@ -152,8 +152,8 @@ def _compiled(rendering: Rendering) -> Any:
 
 
 def _graph(rendering: Rendering) -> Any:
-    from opstrand.cli.output.compiling import compile_body
     from opstrand.cli.output.pipelines.graph import read_graph_of
+    from opstrand.runs.compiling import compile_body
 
     return read_graph_of(compile_body(rendering.body))
 

@@ -47,10 +47,10 @@ def rm(target: Target, wanted: Selection, runs: tuple[str, ...], yes: bool) -> i
 async def _delete(target: Target, wanted: Selection, names: tuple[str, ...], *, asks: bool) -> int:
     from opstrand.cli.bulk import find_all, for_each
     from opstrand.cli.cluster.lookup import is_exact
-    from opstrand.cli.output.members import only_roots
     from opstrand.cli.runs import Runs, open_runs
     from opstrand.core.phase import parse_phase
     from opstrand.core.recorded import read_status
+    from opstrand.runs.members import only_roots
 
     async def delete(runs: Runs, body: Any) -> str:
         return await runs.delete(body)

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from opstrand.cli.options import ANYWHERE, Target
-from opstrand.cli.output.compiling import compile_body
 from opstrand.cli.output.format import (
     duration_of,
     one_line,
@@ -23,8 +22,6 @@ from opstrand.cli.output.format import (
 )
 from opstrand.cli.output.hooks import describe_hooks
 from opstrand.cli.output.lineage import find_downstream
-from opstrand.cli.output.members import count_children, is_pipeline, is_schedule
-from opstrand.cli.output.pipelines.family import read_family
 from opstrand.cli.output.pipelines.tree import describe_best, describe_family
 from opstrand.cli.output.table import as_table
 from opstrand.cli.output.ticks import describe_ticks
@@ -44,6 +41,9 @@ from opstrand.core.resolving.run_values import (
 from opstrand.core.resolving.scope import find_pipeline
 from opstrand.core.templates.template import iter_texts
 from opstrand.errors import Known, SpecError, advise
+from opstrand.runs.compiling import compile_body
+from opstrand.runs.family import read_family
+from opstrand.runs.members import count_children, is_pipeline, is_schedule
 from opstrand.spec.scalars import is_template
 from opstrand.text import inline, show_seconds
 from opstrand.types import Body, RecordedArtifact, RunStatus, UpstreamEdge

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from opstrand.cli.output.console import paint
-from opstrand.cli.output.members import count_children
 from opstrand.cli.output.table import as_table
 from opstrand.core.names import run_uuid
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
+from opstrand.runs.members import count_children
 from opstrand.text import inline, printable, printable_json, show_seconds
 from opstrand.types import Body
 

@@ -13,11 +13,11 @@ from opstrand.cli.output.console import say
 from opstrand.cli.output.describe import advise_run
 from opstrand.cli.output.format import duration_of, one_line, show_phase
 from opstrand.cli.output.log_lines import LineSinks
-from opstrand.cli.output.members import Path, count_children
 from opstrand.cli.output.spinner import LiveLine
 from opstrand.core.limits import MESSAGE
 from opstrand.core.phase import Phase, parse_phase
 from opstrand.core.recorded import read_status
+from opstrand.runs.members import Path, count_children
 from opstrand.text import show_seconds
 from opstrand.types import Body, RunStatus
 

@@ -38,6 +38,11 @@ async def test_both_kinds_of_discovery_say_the_same(api: Client) -> None:
             "runs": ["get", "list"],
             "runs/log": ["get"],
             "runs/artifacts": ["get"],
+            "runs/events": ["get"],
+            "runs/content": ["get"],
+            "runs/lineage": ["get"],
+            "runs/members": ["get"],
+            "runs/actions": ["get"],
         }
     )
     assert resources["groupVersion"] == f"{group['metadata']['name']}/{version['version']}"

@@ -31,7 +31,14 @@ CHECKED = CHECKS.get_by_names(
     ]
 )
 #: A run that there is; others are drawn.
-KNOWN = {"namespace": "quick-start", "name": UUID, "path": "a-file"}
+KNOWN = {
+    "namespace": "quick-start",
+    "name": UUID,
+    "path": "a-file",
+    "kind": "metric",
+    # It refuses: the run is over.
+    "action": "stop",
+}
 schema = schemathesis.openapi.from_dict(write_document())
 OPERATIONS = [one.ok() for one in schema.get_all_operations()]
 bounded = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -90,9 +97,10 @@ def test_every_path_of_the_document_was_reached_with_a_run_that_there_is(
     """The answers that count most are those with content."""
     root = "/apis/runs.opstrand.dev/v1alpha1"
     runs = f"{root}/namespaces/{KNOWN['namespace']}/runs"
-    parts = ("", "/log", "/artifacts", "/artifacts/a-file")
-    paths = (f"{root}/runs", runs, *(f"{runs}/{UUID}{part}" for part in parts))
-    wanted = {f"GET {path}" for path in paths}
+    parts = ("", "/log", "/artifacts", "/artifacts/a-file", "/events/metric", "/content")
+    more = ("/lineage", "/members", "/actions")
+    paths = (f"{root}/runs", runs, *(f"{runs}/{UUID}{part}" for part in (*parts, *more)))
+    wanted = {*(f"GET {path}" for path in paths), f"POST {runs}/{UUID}/actions/stop"}
     changed = {f"{method} {runs}/{UUID}/artifacts/a-file" for method in ("PUT", "DELETE")}
     assert changed | {f"DELETE {runs}/{UUID}"} <= set(api.requests)
     assert wanted <= set(api.requests)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from opstrand.cli.output.lineage import Link
-from opstrand.cli.output.members import is_pipeline
-from opstrand.cli.output.pipelines.family import Family, read_family
 from opstrand.core.names import run_uuid
 from opstrand.core.pipelines.children import find_outermost
+from opstrand.runs.family import Family, read_family
+from opstrand.runs.members import is_pipeline
 from opstrand.types import Body
 
 

@@ -17,13 +17,13 @@ from opstrand.cli.output.format import (
     phase_styles,
     show_value,
 )
-from opstrand.cli.output.members import count_children
-from opstrand.cli.output.pipelines.family import Family, Member
-from opstrand.cli.output.pipelines.reasons import WORDS
 from opstrand.cli.output.table import as_table
 from opstrand.core.phase import Phase
 from opstrand.core.pipelines.letters import ABSENT
 from opstrand.core.recorded import read_status
+from opstrand.runs.family import Family, Member
+from opstrand.runs.members import count_children
+from opstrand.runs.reasons import WORDS
 from opstrand.text import inline, show_seconds
 from opstrand.types import Body
 

@@ -11,16 +11,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from opstrand.cli.output.compiling import compile_body
-from opstrand.cli.output.members import KINDS, by_pipeline, is_pipeline
-from opstrand.cli.output.pipelines.reasons import (
-    WORDS,
-    explain_limit,
-    explain_no_run,
-    explain_pipeline,
-    explain_upstreams,
-    read_failures,
-)
 from opstrand.core import names
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.phase import Phase, parse_phase
@@ -39,6 +29,16 @@ from opstrand.core.pipelines.matrix import matrix_names
 from opstrand.core.pipelines.progress import Graph, progress, read_graph
 from opstrand.core.recorded import read_status
 from opstrand.errors import SpecError
+from opstrand.runs.compiling import compile_body
+from opstrand.runs.members import KINDS, by_pipeline, is_pipeline
+from opstrand.runs.reasons import (
+    WORDS,
+    explain_limit,
+    explain_no_run,
+    explain_pipeline,
+    explain_upstreams,
+    read_failures,
+)
 from opstrand.types import Body
 
 

@@ -1,0 +1,33 @@
+"""Metrics and other series that a run logged.
+
+Must not know how a series is stored: `artifacts.events` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from opstrand.api.auth.callers import Verb
+from opstrand.api.published.events import read_series
+from opstrand.api.published.files import open_files
+from opstrand.api.v1.answers import answer_json
+from opstrand.api.v1.models import Series, SeriesList, SeriesQuery
+from opstrand.api.v1.request import find_run, parse_query
+from opstrand.artifacts.events import event_path
+from opstrand.runs.bodies import run_uuid
+
+
+async def read_events(request: web.Request) -> web.Response:
+    query, kind = parse_query(request, SeriesQuery), request.match_info["kind"]
+    body = await find_run(request, Verb.READ_ARTIFACTS)
+    files = await open_files(request, body["metadata"]["namespace"], run_uuid(body))
+    names = list(dict.fromkeys(one.strip() for one in query.names.split(",") if one.strip()))
+
+    def path_of(name: str) -> str:
+        return event_path(kind, name)
+
+    found = await asyncio.to_thread(read_series, files, kind, path_of, names, "dict", query.sample)
+    items = [Series(name=one["name"], columns=one["data"]) for one in found]
+    return answer_json(request, SeriesList(items=items).as_json())
