@@ -171,7 +171,7 @@ COMMANDS: dict[str, Here | By | Not] = {
     "make test": By(".ci/run", "make test"),
     "make test-fast": By(".github/workflows/test.yaml", "make test-fast"),
     "make coverage": By(".github/workflows/test.yaml", "make coverage"),
-    "make cluster": By(".ci/run", "make programs cluster"),
+    "make cluster": By(".ci/run", "make browser programs cluster"),
     "make cluster-down": By(".github/workflows/test.yaml", "python -m tests.cluster down"),
     "make demo-cluster": Not(
         "its parts are run by .ci/run (cluster), tests/support/install.py and "

@@ -12,13 +12,13 @@ from opstrand.cli.bulk import control, for_all
 from opstrand.cli.command import execute
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target
-from opstrand.cli.output.members import is_schedule
 from opstrand.cli.runs import Runs
 from opstrand.core.lifecycle.resume import describe_obstacle, make_control
 from opstrand.core.lifecycle.snapshot import describe_leaving
 from opstrand.core.names import find_controller
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
+from opstrand.runs.members import is_schedule
 from opstrand.types import Body, JsonPatch, Manifest
 
 

@@ -61,11 +61,16 @@ async def resume(request: web.Request) -> web.Response:
             f"{given[0]}: a resumed run keeps its file and its facts; restart creates a new run "
             "with others"
         )
+    resumed = await order_to_resume(request, body)
+    return web.json_response(await view_whole(request, resumed), status=201)
+
+
+async def order_to_resume(request: web.Request, body: Body) -> Body:
+    """Store that the run runs again. Raises `NotAcceptable` and `Refused`."""
     project, runs = body["metadata"]["namespace"], request.app[RUNS].on_behalf_of(request[CALLER])
     if leaving := await _find_leaving(request, body):
         raise NotAcceptable(f"{leaving}: resume the pipeline, or restart this run")
-    resumed = await runs.control(project, run_uuid(body), Control(resumes=True))
-    return web.json_response(await view_whole(request, resumed), status=201)
+    return await runs.control(project, run_uuid(body), Control(resumes=True))
 
 
 async def _find_leaving(request: web.Request, body: Body) -> str:

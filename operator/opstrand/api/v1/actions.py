@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from opstrand.api.auth.callers import Verb
-from opstrand.api.published.control import create_again
-from opstrand.api.published.files import delete_files
+from opstrand.api.published.cloning import Clone, create_clone
+from opstrand.api.published.control import order_to_resume, remove_run
 from opstrand.api.published.request import AUTH, CALLER, RUNS, NotAcceptable, parse_body
 from opstrand.api.v1.answers import answer_json
 from opstrand.api.v1.models import Action, ActionList, ActionResult
 from opstrand.api.v1.request import find_run, require
+from opstrand.core.lifecycle.resume import describe_obstacle
 from opstrand.core.phase import Phase
 from opstrand.runs.bodies import is_final, phase, run_uuid
 from opstrand.runs.protocols import Control
@@ -54,6 +55,10 @@ def _refuse_unasked(body: Body) -> str | None:
     return None if is_asked else "The run waits for no approval."
 
 
+def _refuse_resume(body: Body) -> str | None:
+    return describe_obstacle(body) or None
+
+
 def _refuse_nothing(body: Body) -> str | None:
     return None
 
@@ -62,6 +67,7 @@ _KINDS = {
     "approve": _Kind(Verb.CONTROL, _refuse_unasked, Control(is_approved=True)),
     "skip": _Kind(Verb.CONTROL, _refuse_started, Control({"skip": True})),
     "stop": _Kind(Verb.CONTROL, _refuse_ended, Control({"stop": True})),
+    "resume": _Kind(Verb.CONTROL, _refuse_resume),
     "restart": _Kind(Verb.CREATE, _refuse_nothing),
     "delete": _Kind(Verb.DELETE, _refuse_nothing),
 }
@@ -79,7 +85,7 @@ async def list_actions(request: web.Request) -> web.Response:
     return answer_json(request, ActionList(items=items).as_json())
 
 
-async def take_action(request: web.Request) -> web.Response:
+async def order_action(request: web.Request) -> web.Response:
     """Do it. Raises `NotAcceptable` where the run refuses it now."""
     body = await find_run(request, Verb.GET_RUN)
     name, project = request.match_info["action"], body["metadata"]["namespace"]
@@ -93,11 +99,12 @@ async def take_action(request: web.Request) -> web.Response:
     made = None
     if kind.control is not None:
         await orders.control(project, uuid, kind.control)
+    elif name == "resume":
+        await order_to_resume(request, body)
     elif name == "restart":
         asked = await parse_body(request, Clone)
         created, _ = await create_clone(request, project, body, asked, {})
         made = run_uuid(created)
     else:
-        await orders.delete(project, uuid)
-        await delete_files(request, project, uuid)
+        await remove_run(request, body)
     return answer_json(request, ActionResult(name=name, uuid=made).as_json())

@@ -56,8 +56,7 @@ def _resources() -> dict[str, Any]:
 
 def _aggregated(version: str) -> dict[str, Any]:
     parts = [
-        {"subresource": part, "responseKind": _RESPONSE, "verbs": _PART_VERBS}
-        for part in _PARTS
+        {"subresource": part, "responseKind": _RESPONSE, "verbs": _PART_VERBS} for part in _PARTS
     ]
     runs = {
         "resource": RUNS.plural,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from opstrand.api.v1.actions import list_actions, take_action
+from opstrand.api.v1.actions import list_actions, order_action
 from opstrand.api.v1.artifacts import (
     delete_artifact,
     delete_artifacts,
@@ -178,7 +178,7 @@ ENDPOINTS = (
     ),
     Endpoint(
         _RUNS + "/{name}/actions/{action}",
-        take_action,
+        order_action,
         "Ask something of a run.",
         ActionResult,
         errors=(400, 404, 408, 409),

@@ -65,6 +65,8 @@ def put_back(api: LoopbackApi) -> None:
     kept = RunFiles(api.files, "uid-of-quick-start", UUID).folder
     kept.mkdir(parents=True, exist_ok=True)
     (kept / "a-file").write_text("content")
+    (kept / "events/metric").mkdir(parents=True, exist_ok=True)
+    (kept / "events/metric/loss.plx").write_text("step|timestamp|metric\n1|2026-01-01|0.5\n")
 
 
 @pytest.mark.parametrize("mode", GenerationMode)

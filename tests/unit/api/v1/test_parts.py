@@ -102,7 +102,7 @@ async def test_a_list_is_selected_by_the_query_language(api: Client) -> None:
 
 @pytest.mark.parametrize(
     ("name", "allowed"),
-    [("run-7", {"stop", "restart", "delete"}), ("run-1", {"restart", "delete"})],
+    [("run-7", {"stop", "restart", "delete"}), ("run-1", {"resume", "restart", "delete"})],
 )
 async def test_actions_say_what_may_be_asked_now(api: Client, name: str, allowed: set[str]) -> None:
     _, found = await get(api, f"{name}/actions")
@@ -119,6 +119,8 @@ async def test_an_action_is_stored(api: Client, runs: MemoryRuns) -> None:
     _, again = await ask(api, "run-1/actions/restart")
     _, made = await get(api, again["uuid"])
     assert made["metadata"]["annotations"]["opstrand.dev/restart-of"] == uuid_of(runs, 1)
+    assert (await ask(api, "run-2/actions/resume"))[0] == 200
+    assert runs.bodies["team", "run-2"]["spec"]["control"]["resume"] == 1
     assert (await ask(api, "run-1/actions/delete"))[0] == 200
     assert ("team", "run-1") not in runs.bodies
 

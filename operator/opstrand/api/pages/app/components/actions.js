@@ -5,9 +5,9 @@ import { html, useState } from "../html.js";
 import { useLive } from "../live.js";
 import { addressOf, go } from "../route.js";
 
-const LABELS = { approve: "Approve", skip: "Skip", stop: "Stop", restart: "Restart", delete: "Delete" };
+const LABELS = { approve: "Approve", skip: "Skip", stop: "Stop", resume: "Resume", restart: "Restart", delete: "Delete" };
 /** Actions that are only shown where they can be taken: hardly any run can be asked for them. */
-const RARE = new Set(["approve", "skip"]);
+const RARE = new Set(["approve", "skip", "resume"]);
 
 /** @param {{route: any, run: any, onChange: () => void}} props */
 export function Actions({ route, run, onChange }) {
