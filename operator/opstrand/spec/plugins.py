@@ -49,13 +49,13 @@ class Sidecar(Section):
 
 
 class Notification(Section):
-    """Notifies connections when the run ends. Hooks do the same and more."""
+    """Notifies connections when the run ends, by a hook of the Component `notifier`."""
 
     connections: list[Text] = Field(
         description="Names of the connections to notify.", examples=[["slack"]]
     )
     trigger: Text | None = Field(
-        None, description="The end to report. Default: any.", examples=["failed"]
+        None, description="The end to report. Default: done, which is any.", examples=["failed"]
     )
 
 
@@ -128,6 +128,6 @@ class Plugins(Section):
     )
     notifications: Annotated[list[Notification], OR_TEMPLATE] | None = Field(
         None,
-        description="Connections to notify when the run ends. Refused by this version.",
+        description="Connections that the Component `notifier` notifies when the run ends.",
         examples=[[{"connections": ["slack"], "trigger": "failed"}]],
     )

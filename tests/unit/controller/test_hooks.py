@@ -306,6 +306,57 @@ async def test_each_run_of_a_schedule_has_the_hooks(cluster: MemoryCluster) -> N
     assert len(await list_hook_runs(cluster)) == 1
 
 
+# -- notifications ---------------------------------------------------------------------------------
+
+
+def notify(trigger: str) -> dict[str, Any]:
+    return {"notifications": [{"connections": ["team", "boss"], "trigger": trigger}]}
+
+
+@pytest.mark.parametrize(("trigger", "count"), [("succeeded", 2), ("failed", 0)])
+async def test_each_connection_of_a_notification_is_a_hook(
+    cluster: MemoryCluster, trigger: str, count: int
+) -> None:
+    await cluster.put_component("notifier", NOTIFIER)
+    await start(cluster, plugins=notify(trigger))
+    await end(cluster)
+    runs = await list_hook_runs(cluster)
+    assert {one["spec"]["hubRef"] for one in runs} <= {"notifier"}
+    found = [one["spec"]["runPatch"]["connections"] for one in runs]
+    assert sorted(found) == [["boss"], ["team"]][:count]
+    assert cluster.status("train")["hooks"]["states"] == ("rr" if count else "kk")
+
+
+async def test_a_run_with_notifications_waits_for_their_component(cluster: MemoryCluster) -> None:
+    await start(cluster, plugins=notify("done"))
+    assert "Component 'notifier' of a hook" in cluster.status("train")["message"]
+
+
+async def test_a_matrix_notifies_once_for_all_its_runs(cluster: MemoryCluster) -> None:
+    await cluster.put_component("notifier", NOTIFIER)
+    grid = {"kind": "grid", "params": {"lr": {"kind": "choice", "value": [1, 2]}}}
+    await start(cluster, matrix=grid, plugins=notify("done"))
+    await end_children(cluster, "train")
+    assert len(await list_hook_runs(cluster)) == 2
+
+
+async def test_a_pipeline_notifies_for_its_operations(cluster: MemoryCluster) -> None:
+    await cluster.put_component("notifier", NOTIFIER)
+    dag = {"run": {"kind": "dag", "operations": [{"name": "a", "component": TRAIN}]}}
+    await cluster.create("train", {"component": dag, "plugins": notify("done")})
+    await cluster.settle()
+    await end_children(cluster, "train")
+    assert len(await list_hook_runs(cluster)) == 2
+
+
+async def test_notifications_that_a_template_gives_are_refused(cluster: MemoryCluster) -> None:
+    inputs = [{"name": "p", "type": "dict", "value": notify("done")}]
+    component = {**TRAIN, "inputs": inputs, "plugins": "{{ p }}"}
+    await cluster.create("train", {"component": component})
+    await cluster.settle()
+    assert cluster.status("train")["message"].startswith("plugins.notifications: a template")
+
+
 # -- what is refused -------------------------------------------------------------------------------
 
 

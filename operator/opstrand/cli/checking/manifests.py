@@ -18,7 +18,7 @@ from opstrand.cli.files.source_map import Layer
 from opstrand.cli.files.submission import Submission, is_manifest
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.names import API_VERSION, GROUP
-from opstrand.core.pipelines.hooks import find_own_hooks
+from opstrand.core.pipelines.hooks import find_own_hooks, list_all
 from opstrand.core.pipelines.hub import component_name, find_itself
 from opstrand.core.templates.template import Evaluate
 from opstrand.errors import Problem, SpecError
@@ -90,7 +90,10 @@ def _find_own_component(data: Mapping[str, Any]) -> list[Problem]:
     try:
         compiled = compile_operation(parse_operation({"component": data["spec"]}))
         name = str((data.get("metadata") or {}).get("name"))
-        return [*find_itself(compiled.nodes, name), *find_own_hooks(compiled.hooks, name)]
+        return [
+            *find_itself(compiled.nodes, name),
+            *find_own_hooks(list_all(compiled.hooks, compiled.plugins), name),
+        ]
     except SpecError:
         return []  # the validation of its spec says why
 

@@ -13,7 +13,7 @@ from opstrand.core.compiling.check import check_alone
 from opstrand.core.compiling.compile import compile_alone
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.pipelines.early_stopping import list_metrics
-from opstrand.core.pipelines.hooks import list_components
+from opstrand.core.pipelines.hooks import list_all, list_components
 from opstrand.core.pipelines.hub import component_name, find_hub_ref, list_hub_refs
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.polyaxonfile import parse_operation
@@ -38,7 +38,7 @@ def check_in_hub(written: Mapping[str, Any]) -> list[Problem]:
 def note_components(compiled: CompiledOperation) -> Iterator[str]:
     """Yield a note on the Components that hooks and operations of a pipeline name."""
     names = list(dict.fromkeys(name for _, name in list_hub_refs(compiled.nodes)))
-    hooks = list_components(compiled.hooks)
+    hooks = list_components(list_all(compiled.hooks, compiled.plugins))
     if hooks:
         yield f"not looked at here: {list_names(hooks)} of the hub, which hooks name"
     if names:

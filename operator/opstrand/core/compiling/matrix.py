@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from opstrand.core.identity import Identity
 from opstrand.core.operation import CompiledOperation
+from opstrand.core.pipelines.hooks import without_notifications
 from opstrand.core.pipelines.matrix import given_names, matrix_names
 from opstrand.core.pipelines.search import suggest
 from opstrand.core.resolving.bindings import bind_params
@@ -196,6 +197,8 @@ def _without_value(param: Any) -> dict[str, Any]:
 def _strip(layer: Mapping[str, Any]) -> dict[str, Any]:
     """Return an operation, and every layer of its component, without the shared sections."""
     kept = {key: value for key, value in layer.items() if key not in SHARED_SECTIONS}
+    if "plugins" in kept:
+        kept["plugins"] = without_notifications(kept["plugins"])
     if isinstance(kept.get("component"), Mapping):
         kept["component"] = _strip(kept["component"])
     return kept

@@ -21,6 +21,7 @@ from opstrand.core.operation import CompiledOperation
 from opstrand.core.pipelines.hooks import (
     find_hooks_of_hooks,
     find_own_hooks,
+    list_all,
     list_components,
 )
 from opstrand.core.pipelines.hub import component_name, find_itself, list_hub_refs
@@ -62,7 +63,7 @@ class Prepared:
         """The Components that hooks of the run name; a schedule leaves them to its runs."""
         if self.compiled is None or self.compiled.schedule is not None:
             return ()
-        return tuple(list_components(self.compiled.hooks))
+        return tuple(list_components(list_all(self.compiled.hooks, self.compiled.plugins)))
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -112,7 +113,12 @@ def prepare(
     check_size(found, COMPONENT, f"Component {hub_ref!r}")
     compiled = _compile(operation, found, identity, body)
     own = component_name(hub_ref)
-    _refuse([*find_itself(compiled.nodes, own), *find_own_hooks(compiled.hooks, own)])
+    _refuse(
+        [
+            *find_itself(compiled.nodes, own),
+            *find_own_hooks(list_all(compiled.hooks, compiled.plugins), own),
+        ]
+    )
     # Each run of a schedule has the component as it is then.
     kept = None if compiled.schedule is not None else found
     return Prepared(identity, operation, compiled, frozen_component=kept, refs=_find_refs(compiled))

@@ -12,7 +12,7 @@ from typing import Any
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.pipelines.early_stopping import check_early_stopping
 from opstrand.core.pipelines.events import check_events
-from opstrand.core.pipelines.hooks import check_hooks
+from opstrand.core.pipelines.hooks import check_hooks, check_notifications
 from opstrand.core.pipelines.search import check_search
 from opstrand.errors import MAX_PROBLEMS, Problem
 
@@ -43,6 +43,7 @@ def find_missing(compiled: CompiledOperation, *, is_child: bool = False) -> list
         problems.append(Problem("InvalidSpec", message, "schedule"))
     problems += _find_sections(written, is_child=is_child)
     problems += check_hooks(compiled.hooks, "hooks", is_child=is_child)
+    problems += check_notifications(compiled.plugins, "plugins")
     for node in compiled.nodes.values():
         known = node.compiled
         inner = (
@@ -58,6 +59,7 @@ def _find_in_written(written: Mapping[str, Any]) -> list[Problem]:
         *_check_matrix(written.get("matrix")),
         *_find_sections(written, is_child=True),
         *check_hooks(written.get("hooks"), "hooks", is_child=True),
+        *check_notifications(written.get("plugins"), "plugins"),
     ]
 
 

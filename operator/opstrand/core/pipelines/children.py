@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from opstrand.core import names
 from opstrand.core.identity import read_outermost
 from opstrand.core.normalize import as_stored
+from opstrand.core.pipelines.hooks import without_notifications
 from opstrand.errors import SpecError
 from opstrand.types import Body, Manifest
 
@@ -54,6 +55,7 @@ def name_children(
 def hand_down(merged: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the children inherit of a compiled pipeline, by the keys of `inherited`."""
     run = merged.get("run")
+    merged = {**merged, "plugins": without_notifications(merged.get("plugins"))}
     parts = (
         (key, section.get(key))
         for section, keys in ((merged, _OF_OPERATION), (run, _OF_RUN))

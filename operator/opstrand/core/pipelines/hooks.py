@@ -18,7 +18,7 @@ from opstrand.core.phase import parse_phase
 from opstrand.core.pipelines.hub import component_name
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.scalars import is_template
-from opstrand.text import shorten
+from opstrand.text import list_names, shorten
 from opstrand.types import Body, Manifest, UpstreamEdge
 
 #: Letters: not decided yet, its run was created, it was not due, it cannot run. `UNREAD` stands for
@@ -26,6 +26,8 @@ from opstrand.types import Body, Manifest, UpstreamEdge
 OPEN, FIRED, NOT_DUE, REFUSED, UNREAD = ".", "r", "k", "f", "?"
 #: The key of the status.
 HOOKS_KEY = "hooks"
+#: The key of `plugins`, and the Component that sends them.
+NOTIFICATIONS, NOTIFIER = "notifications", "notifier"
 #: Ends that a hook can be for; `done` is any of them.
 TRIGGERS = ("succeeded", "failed", "stopped", "skipped", "upstream_failed", "done")
 
@@ -80,10 +82,52 @@ def may_have_hooks(spec: Any) -> bool:
     """Return whether an operation as it is written, or a component inside it, names a hook."""
     layer = spec
     while isinstance(layer, Mapping):
-        if layer.get("hooks"):
+        if layer.get("hooks") or list_all((), layer.get("plugins")):
             return True
         layer = layer.get("component")
     return False
+
+
+# -- notifications ---------------------------------------------------------------------------------
+
+
+def list_all(hooks: Any, plugins: Any) -> tuple[Mapping[str, Any], ...]:
+    """Return the hooks of a run: its own, then one for each connection of its notifications.
+
+    A notification is a hook of the Component `notifier`, which gets the connection.
+    """
+    own = hooks if isinstance(hooks, list | tuple) else ()
+    return (*own, *_list_notifications(plugins))
+
+
+def _list_notifications(plugins: Any) -> Iterator[Mapping[str, Any]]:
+    written = plugins.get(NOTIFICATIONS) if isinstance(plugins, Mapping) else None
+    for one in written if isinstance(written, list | tuple) else ():
+        trigger = {"trigger": one["trigger"]} if one.get("trigger") else {}
+        for connection in one.get("connections") or ():
+            yield {"hubRef": NOTIFIER, "connection": connection, **trigger}
+
+
+def check_notifications(plugins: Any, path: str) -> Iterator[Problem]:
+    """Find the notifications that cannot be sent."""
+    written = plugins.get(NOTIFICATIONS) if isinstance(plugins, Mapping) else None
+    if is_template(written):
+        message = "a template cannot give notifications: write the list"
+        yield Problem("NotSupported", message, f"{path}.{NOTIFICATIONS}")
+        return
+    for index, one in enumerate(written if isinstance(written, list | tuple) else ()):
+        trigger = one.get("trigger")
+        if trigger is not None and not is_template(trigger) and trigger not in TRIGGERS:
+            message = f"expected one of {list_names(TRIGGERS)}, found {trigger!r}"
+            where = f"{path}.{NOTIFICATIONS}[{index}].trigger"
+            yield Problem("InvalidSpec", message, where)
+
+
+def without_notifications(plugins: Any) -> Any:
+    """Return the plugins that the runs of a pipeline or a matrix get: it notifies for them."""
+    if not isinstance(plugins, Mapping):
+        return plugins
+    return {key: value for key, value in plugins.items() if key != NOTIFICATIONS}
 
 
 # -- rules -----------------------------------------------------------------------------------------
@@ -146,8 +190,13 @@ def find_own_hooks(hooks: Any, name: str) -> Iterator[Problem]:
 
 def find_hooks_of_hooks(compiled: CompiledOperation, prefix: str = "") -> Iterator[Problem]:
     """Yield a problem for each hook and build of a run that a hook made, and of its operations."""
-    for section, what in (("hooks", "hooks of its own"), ("build", "a build")):
-        if getattr(compiled, section):
+    found = {
+        "hooks": ("hooks of its own", compiled.hooks),
+        "build": ("a build", compiled.build),
+        "plugins.notifications": ("notifications", list_all((), compiled.plugins)),
+    }
+    for section, (what, written) in found.items():
+        if written:
             message = f"the run of a hook cannot have {what}"
             yield Problem("NotSupported", message, f"{prefix}{section}")
     for node in compiled.nodes.values():

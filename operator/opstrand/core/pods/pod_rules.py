@@ -337,12 +337,6 @@ def _validate_plugins(plan: Plan) -> Iterator[Problem]:
             f"expected a mapping, found {describe(plan.plugins['sidecar'])}",
             "plugins.sidecar",
         )
-    if plan.plugins.get("notifications"):
-        yield Problem(
-            "NotSupported",
-            "this version notifies no connection of a run's end",
-            "plugins.notifications",
-        )
 
 
 def _validate_queue(plan: Plan) -> Iterator[Problem]:

@@ -33,6 +33,7 @@ from opstrand.core.pipelines.hooks import (
     UNREAD,
     Record,
     check_namespace,
+    list_all,
     may_have_hooks,
     name_hook_run,
     read_record,
@@ -103,11 +104,24 @@ def find_missing_hook(snapshot: Snapshot) -> Decision | None:
     return wait(snapshot, "ComponentNotFound", words)
 
 
+def check_made_plugins(prepared: Prepared, plugins: Any) -> None:
+    """Refuse notifications of `plugins` that a template gave: they were not in the file.
+
+    Raises SpecError.
+    """
+    is_made = prepared.compiled is not None and isinstance(prepared.compiled.plugins, str)
+    if is_made and list_all((), plugins):
+        message = "a template cannot give notifications: write the list"
+        raise SpecError("NotSupported", message, "plugins.notifications")
+
+
 def list_hooks(prepared: Prepared) -> tuple[Mapping[str, Any], ...]:
     """Return the hooks of a run. A schedule leaves them to its runs."""
-    if prepared.compiled is None:
-        return tuple(prepared.operation.written.get("hooks") or ())
-    return () if prepared.compiled.schedule is not None else tuple(prepared.compiled.hooks or ())
+    compiled = prepared.compiled
+    if compiled is None:
+        written = prepared.operation.written
+        return list_all(written.get("hooks"), written.get("plugins"))
+    return () if compiled.schedule is not None else list_all(compiled.hooks, compiled.plugins)
 
 
 # -- after the end ---------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from opstrand.core.resolving.waits import Waiting
 from opstrand.core.runtimes.attempts import catalog_of
 from opstrand.core.runtimes.base import Frozen
 from opstrand.core.runtimes.gates import find_gate, suggest_name, wait, wait_for_approval
-from opstrand.core.runtimes.hooks import find_missing_hook, with_hooks
+from opstrand.core.runtimes.hooks import check_made_plugins, find_missing_hook, with_hooks
 from opstrand.core.runtimes.registry import RUNTIMES
 from opstrand.errors import SpecError
 
@@ -119,6 +119,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         )
     if frozen.plan.is_approved is False:
         return wait_for_approval(snapshot)
+    check_made_plugins(prepared, frozen.plan.plugins)
     facts = {**_list_facts(snapshot, prepared, resolved, frozen, kind), **frozen.facts}
     status = advanced(snapshot, frozen.phase, frozen.reason, frozen.message, **facts)
     prepared.check_total(snapshot.body, status)

@@ -13,6 +13,7 @@ from opstrand.core.pipelines.children import find_difference
 from opstrand.core.pipelines.hooks import (
     Record,
     check_hooks,
+    check_notifications,
     find_hook_edge,
     find_own_hooks,
     has_open_hooks,
@@ -53,6 +54,19 @@ def test_the_hook_of_an_operation_cannot_refer_to_a_sibling() -> None:
     assert "outside of the pipeline" in problem.message
 
 
+@pytest.mark.parametrize(
+    ("notifications", "paths"),
+    [
+        ([{"connections": ["a"]}, {"connections": ["a"], "trigger": "{{ x }}"}], []),
+        ("{{ n }}", ["plugins.notifications"]),
+        ([{"connections": ["a"], "trigger": "never"}], ["plugins.notifications[0].trigger"]),
+    ],
+)
+def test_what_a_notification_cannot_be(notifications: Any, paths: list[str]) -> None:
+    found = check_notifications({"notifications": notifications}, "plugins")
+    assert [one.path for one in found] == paths
+
+
 def test_a_component_that_hooks_itself_is_found_by_its_objects_name() -> None:
     hooks = [SLACK, {"hubRef": "slack:v2"}]
     assert [one.path for one in find_own_hooks(hooks, "slack")] == ["hooks[0].hubRef"]
@@ -81,6 +95,9 @@ def test_hooks_are_open_once_the_run_is_over_until_each_has_its_letter(
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
+        ({"plugins": {"notifications": [{"connections": ["a"]}]}}, True),
+        ({"plugins": {"notifications": []}}, False),
+        ({"plugins": "{{ x }}"}, False),
         ({"hooks": [SLACK]}, True),
         ({"component": {"hooks": [SLACK]}}, True),
         ({"component": {"component": {"hooks": [SLACK]}}}, True),
