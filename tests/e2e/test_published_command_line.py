@@ -335,6 +335,7 @@ async def test_what_cannot_run_is_refused_with_the_reasons_and_not_created(
     assert bodies == []
 
 
+@pytest.mark.alone
 async def test_the_command_ends_soon_after_its_job(
     kube: KubeApi, namespace: str, meet: Meet
 ) -> None:
