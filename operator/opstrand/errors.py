@@ -176,6 +176,10 @@ REASONS: dict[str, str] = {
     "Skipped": "It was skipped on request.",
     "Restored": "It came from a backup without its status; create a new operation to run it again.",
     "AwaitingApproval": "Approve it: `opstrand approve RUN`, or set `isApproved: true`.",
+    "CacheHit": (
+        "Nothing to do: it took an earlier run's result; `cache: {disable: true}` makes it run."
+    ),
+    "CachePending": "Nothing to do: it takes the result of that run, or runs itself if it fails.",
     "PodCreated": "",
     "PodRunning": "",
     "PipelineRunning": "",

@@ -233,14 +233,6 @@ class Termination(TypedDict, total=False):
     podFailurePolicy: Mapping[str, Any] | None
 
 
-class ChildFailure(TypedDict, total=False):
-    """An entry of `status.children.failures`."""
-
-    op: str
-    reason: str
-    message: str
-
-
 class ChildrenFacts(TypedDict, total=False):
     """`status.children`: a letter for each child of a pipeline, and counts."""
 
@@ -252,7 +244,7 @@ class ChildrenFacts(TypedDict, total=False):
     succeeded: int
     failed: int
     running: int
-    failures: Sequence[ChildFailure]
+    failures: Sequence[Mapping[str, str]]
 
 
 class SearchFacts(TypedDict, total=False):
@@ -321,6 +313,7 @@ class UpstreamEdge(TypedDict, total=False):
     name: str
     kind: str
     values: Mapping[str, Any]
+    original: str
 
 
 class RecordedArtifact(TypedDict, total=False):
@@ -368,7 +361,11 @@ class RunStatus(TypedDict, total=False):
     inherited: Mapping[str, Any]
     search: SearchFacts
     best: BestRun
+    cacheKey: str
+    cache: Mapping[str, Any]
+    original: Mapping[str, Any]
     schedule: ScheduleFacts
+    hooks: Mapping[str, Any]
     retries: Retries
     termination: Termination
     inputs: Mapping[str, Any]

@@ -31,7 +31,7 @@ def notes(ran_stderr: str) -> list[str]:
             ("mesage=b",),
             "did you mean 'message'?",
         ),
-        ("cache: {disable: false}\n", (), "cache.disable: this version reuses no earlier result"),
+        ("cache: {ttl: 60}\n", (), "cache.ttl: only a run of a pipeline takes an earlier result"),
     ],
 )
 def test_run_and_render_say_what_check_says(

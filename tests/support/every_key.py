@@ -13,7 +13,6 @@ from typing import Any
 from opstrand.core import names
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.compiling.prepare import prepare
-from opstrand.core.compiling.without_effect import find_idle_orders
 from opstrand.core.decide import decide
 from opstrand.core.lifecycle.snapshot import Snapshot
 from opstrand.core.planning.connections import Catalog, read_catalog
@@ -159,7 +158,6 @@ def find_outcome(file: File, catalog: Catalog = CATALOG) -> Outcome:
         operation = parse_operation(file)
         compiled = compile_operation(operation)
         problems, notes = validate_compiled(compiled, evaluate=refuse, complete=True)
-        notes += find_idle_orders(operation)
         if problems:
             return Outcome(
                 (*(f"{one.path}: {one.message}" for one in problems), *notes), is_refused=True
@@ -198,9 +196,9 @@ def _decide(file: File, notes: tuple[str, ...], catalog: Catalog) -> Outcome:
         )
     )
     made = list_created(decision)
-    return Outcome(
-        notes, manifests=tuple(map(_without_digest, made)), status=_without_digest(decision.status)
-    )
+    # The key by which an earlier result is looked for is part of what the operator does.
+    status = [_without_digest(decision.status), decision.cache]
+    return Outcome(notes, manifests=tuple(map(_without_digest, made)), status=status)
 
 
 def _without_digest(value: Any) -> Any:

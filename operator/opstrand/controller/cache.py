@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from opstrand.controller.results import Results
 from opstrand.controller.slim import slim
 from opstrand.core import names
 from opstrand.core.phase import Phase, is_frozen, parse_phase
@@ -67,6 +68,8 @@ class Cache:
         #: Deleted objects: names of the objects of runs, and uids of every kind.
         self._gone: OrderedDict[tuple[Resource, Key] | str, None] = OrderedDict()
         self._ended: OrderedDict[Key, Manifest] = OrderedDict()
+        #: The runs whose result another run may take.
+        self.results = Results()
 
     def operation(self, key: Key) -> OperationBody | None:
         return self._objects[OPERATIONS].get(key)
@@ -181,6 +184,7 @@ class Cache:
         self._by_uuid[(key[0], names.run_uuid(kept["metadata"]["uid"]))] = key
         if controller := _controller_of(kept):
             self._children[controller].add(key)
+        self.results.add(kept)
         concerned = self._concerned_by(kept) if _concerns_others(known, kept) else set()
         return {key} | replaced | concerned
 
@@ -200,7 +204,10 @@ class Cache:
         """Remove an object from the indexes by what it refers to."""
         if run := _run_of(body):
             _discard(self._labelled, (resource, *run), key)
-        if resource is OPERATIONS and (controller := _controller_of(body)):
+        if resource is not OPERATIONS:
+            return
+        self.results.remove(body)
+        if controller := _controller_of(body):
             _discard(self._children, controller, key)
 
     def _find_run(self, run: tuple[str, str] | None) -> set[Key]:
@@ -252,6 +259,8 @@ class Cache:
         if resource is OPERATIONS:
             self.wait(key, frozenset())
             self._remember_end(last)
+            if last is not None:
+                self.results.remove(last)
             return self._remove_run(key, body)
         if resource is COMPONENTS:
             return set()
@@ -296,6 +305,10 @@ class Cache:
             self._waiters[subject].add(key)
         if subjects:
             self._waits[key] = subjects
+
+    def wait_too(self, key: Key, subject: Subject) -> None:
+        """Wake `key` when this subject changes, too."""
+        self.wait(key, self._waits.get(key, frozenset()) | {subject})
 
     def _concerned_by(self, body: Mapping[str, Any]) -> set[Key]:
         """The runs that look at this one: those that wait for it, its controller, its children."""

@@ -45,7 +45,7 @@ from opstrand.kube.protocol import Kube
 from opstrand.kube.resources import BY_KIND, EVENTS, OPERATIONS, Resource
 from opstrand.logs import about
 from opstrand.settings import Settings
-from opstrand.types import Event, Key
+from opstrand.types import Body, Event, Key
 from opstrand.workers.ledger import Ledger
 from opstrand.workers.pool import Pool
 
@@ -70,6 +70,8 @@ class World:
     ask_activity: Callable[[str], Awaitable[Activity]] = ask_activity
     #: Returns the current catalog of connections.
     read_catalog: Callable[[], Catalog | None] = lambda: EMPTY
+    #: Whether the files of a run that has ended are still there, as far as that is known here.
+    has_files: Callable[[Body], bool] = lambda body: True
     #: What the decisions about each run have cost so far.
     ledger: Ledger = field(default_factory=Ledger)
     #: Which runs were being reconciled when the process died.

@@ -16,6 +16,7 @@ from opstrand.controller.apply import apply
 from opstrand.controller.crash_record import DEATHS
 from opstrand.controller.decision import decide_apart, decide_here
 from opstrand.controller.gather import Gathered, World, gather, refresh
+from opstrand.controller.reuse import settle
 from opstrand.core.decide import decide, fail
 from opstrand.core.lifecycle.asks import Children
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
@@ -144,11 +145,12 @@ async def _decide(gathered: Gathered, key: Key, world: World, *, is_parked: bool
     if world.crashes.is_set_aside(str(gathered.snapshot.body["metadata"]["uid"])):
         return _set_aside(gathered)
     try:
-        return (
+        decision = (
             await decide_apart(gathered, key, world)
             if is_parked
             else decide_here(gathered, key, world)
         )
+        return settle(decision, gathered.snapshot, key, world)
     except PlatformError:
         raise
     except Exception:

@@ -29,7 +29,7 @@ def find_component(key: Key, name: str, world: World) -> Mapping[str, Any] | Non
 
     Raises SpecError if a pipeline above the run is one of this Component.
     """
-    check_above(name, _list_above(key, world))
+    check_above(name, list_above(key, world))
     found = _find_component(key, name, world)
     if found is None:
         world.cache.wait(key, frozenset({Subject("component", key[0], name)}))
@@ -44,14 +44,14 @@ def find_components(key: Key, wanted: Iterable[str], world: World) -> dict[str, 
 
 def _find_component(key: Key, name: str, world: World) -> Mapping[str, Any] | None:
     """The Component of this name, as the nearest pipeline around the run that used it froze it."""
-    for body in _list_above(key, world):
+    for body in list_above(key, world):
         spec = find_frozen(unpack(body), name)
         if spec is not None:
             return {"spec": spec}
     return world.cache.component(key[0], name)
 
 
-def _list_above(key: Key, world: World) -> Iterator[Body]:
+def list_above(key: Key, world: World) -> Iterator[Body]:
     """Yield the runs that made this one, the nearest first."""
     body: Body | None = world.cache.operation(key)
     for _ in range(MAX_DEPTH):

@@ -83,7 +83,8 @@ def read_identity(body: Body, settings: Settings) -> Identity:
     metadata: ObjectMeta = body["metadata"]
     spec = body.get("spec") or {}
     name = spec.get("name") if isinstance(spec.get("name"), str) else None
-    original = read_original(metadata)
+    taken_from = read_taken_from(body)
+    original = taken_from or read_original(metadata)
     return Identity(
         uuid=names.run_uuid(metadata["uid"]),
         name=name or metadata["name"],
@@ -92,7 +93,7 @@ def read_identity(body: Body, settings: Settings) -> Identity:
         created_at=metadata.get("creationTimestamp"),
         schedule_at=read_schedule_at(body),
         iteration=read_iteration(body),
-        cloning_kind=read_cloning_kind(metadata),
+        cloning_kind="cache" if taken_from else read_cloning_kind(metadata),
         original_uuid=original,
         is_independent=names.find_controller(body) is None,
         context_root=_find_root(metadata, settings),
@@ -162,6 +163,14 @@ def _is_part(part: tuple[Any, Any]) -> bool:
     key, paths = part
     is_list = key in COPIED_PARTS and isinstance(paths, list) and len(paths) <= _MOST_COPIED
     return is_list and all(isinstance(path, str) and ".." not in path.split("/") for path in paths)
+
+
+def read_taken_from(body: Body) -> str | None:
+    """Return the uuid of the run whose result this one took, instead of running."""
+    status = body.get("status")
+    original = status.get("original") if isinstance(status, Mapping) else None
+    found = original.get("uuid") if isinstance(original, Mapping) else None
+    return found if isinstance(found, str) and _UUID.fullmatch(found) else None
 
 
 def read_pipeline(body: Body) -> str | None:

@@ -35,6 +35,7 @@ STATUS = (
     ),
     *("pod", "retries", "termination", "service", "history", "conditions"),
     *("children", "inherited", "search", "best", "schedule", "hooks"),
+    *("cacheKey", "cache", "original"),
 )
 _LIMITS = ("maxRetries", "timeout", "ttl")
 _METADATA = (

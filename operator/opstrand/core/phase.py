@@ -38,6 +38,9 @@ class Phase(StrEnum):
         return PUBLISHED[self]
 
 
+#: The reason of a run that took an earlier run's result, and of one that waits for such a result.
+CACHE_HIT, CACHE_PENDING = "CacheHit", "CachePending"
+
 FINAL = frozenset(
     {Phase.SUCCEEDED, Phase.FAILED, Phase.STOPPED, Phase.SKIPPED, Phase.UPSTREAM_FAILED}
 )

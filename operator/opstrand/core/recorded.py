@@ -262,7 +262,10 @@ def _is_service(value: Any) -> bool:
 _MOST = 2**31
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _POD = {"name": _is_object_name, "uid": _is_text, "node": _is_text}
-_EDGE = {"uuid": _is_text, "name": _is_text, "kind": _is_text, "values": _is_values}
+_EDGE = {
+    **dict.fromkeys(("uuid", "name", "kind", "original"), _is_text),
+    "values": _is_values,
+}
 _STEP = {"status": _is_text, "reason": _is_text, "message": _is_text, "at": _is_moment}
 _ARTIFACT = {
     "name": _is_text,
@@ -312,6 +315,9 @@ _KEYS: dict[str, Any] = {
     "best": _is_best,
     "schedule": _is_schedule,
     "hooks": _is_hooks,
+    "cacheKey": _is_text,
+    "cache": {"component": _is_text, "parts": _is_values, "message": _is_text, "run": _is_text},
+    "original": dict.fromkeys(("uuid", "name", "kind"), _is_text),
     "retries": dict.fromkeys(("failures", "disruptions"), _is_count),
     "termination": _TERMINATION,
     "artifacts": [_ARTIFACT, {"name"}],

@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import count, islice
 from typing import Any
 
+from opstrand.core.compiling.cache_rules import check_cache
 from opstrand.core.compiling.check import check_values
 from opstrand.core.compiling.doubts import check_in_hub, note_components, note_metrics
 from opstrand.core.compiling.matrix import choose_first
@@ -63,7 +64,7 @@ def validate_compiled(
     (None: not known).
     """
     evaluate = metered(evaluate)
-    wrong = check_values(compiled, evaluate=evaluate)
+    wrong = [*check_values(compiled, evaluate=evaluate), *check_cache(compiled)]
     problems = [one for one in wrong if complete or one.reason != "ParamRequired"]
     missing, notes = find_missing(compiled), list(find_idle(compiled))
     if is_run:

@@ -53,7 +53,7 @@ from opstrand.local.runs import SharedRuns
 from opstrand.local.store import make_catalog
 from opstrand.runs.protocols import Control, RunNotFound
 from opstrand.settings import Settings
-from opstrand.types import Key, Manifest, key_of
+from opstrand.types import Body, Key, Manifest, key_of
 from opstrand.workers.pool import open_pool
 
 _HOST = re.compile(r"http://[^:/]+")
@@ -123,6 +123,7 @@ class LocalSession:
             self.kube, self._cache, self._settings, self._pool, self._keep_plan, _ask_here
         )
         self._world.stopwatch = Stopwatch(time.monotonic)
+        self._world.has_files = self._has_files
 
         async def reconcile_parked(key: Key) -> Outcome:
             return await self._reconcile(key, is_parked=True)
@@ -263,6 +264,14 @@ class LocalSession:
         body = self.runs.bodies.get((pod["metadata"]["namespace"], names.owner_name(pod) or ""))
         is_made = body is not None and names.find_controller(body) is not None
         return is_made and not names.is_replica(pod)
+
+    def _has_files(self, body: Body) -> bool:
+        """Return whether the folder of a run's files is there; another store is not looked into."""
+        if self._catalog is not None and self._catalog.store is not None:
+            return True
+        metadata = body["metadata"]
+        folder = self._records.store_of(metadata["namespace"])
+        return (folder / names.run_uuid(str(metadata["uid"]))).is_dir()
 
     def _keep_plan(self, key: Key, plan: Plan) -> None:
         self._records.save_plan(key, _show_plan(plan))

@@ -12,6 +12,7 @@ from opstrand.core.identity import (
     read_iteration,
     read_original,
     read_schedule_at,
+    read_taken_from,
 )
 from opstrand.core.names import find_controller
 from opstrand.core.names import run_uuid as uuid_of
@@ -62,6 +63,11 @@ def run_name(body: Body) -> str:
     )
 
 
+def files_uuid(body: Body) -> str:
+    """The uuid of the run that made the files of this one."""
+    return read_taken_from(body) or run_uuid(body)
+
+
 def phase(body: Body) -> Phase:
     return parse_phase(read_status(body))
 
@@ -105,10 +111,13 @@ def meta_of(body: Body) -> dict[str, Any]:
     return dict(noted) if iteration is None else {"iteration": iteration, **noted}
 
 
-def original_of(meta: ObjectMeta) -> dict[str, Any] | None:
-    """The run that this one was restarted or copied from."""
-    uuid = read_original(meta)
-    return None if uuid is None else {"uuid": uuid, "kind": read_cloning_kind(meta)}
+def original_of(body: Body) -> dict[str, Any] | None:
+    """The run that this one was restarted or copied from, or whose result it took."""
+    if taken_from := read_taken_from(body):
+        name = (read_status(body).get("original") or {}).get("name")
+        return {"uuid": taken_from, "name": name, "kind": "cache"}
+    uuid = read_original(body["metadata"])
+    return None if uuid is None else {"uuid": uuid, "kind": read_cloning_kind(body["metadata"])}
 
 
 def read_beside(body: Body) -> dict[str, Any]:
@@ -119,5 +128,5 @@ def read_beside(body: Body) -> dict[str, Any]:
         "runtime": run_runtime(body),
         "pipeline": pipeline_of(body["metadata"]),
     }
-    kept["original"] = original_of(body["metadata"])
+    kept["original"] = original_of(body)
     return kept | ({"name": name} if len(name) <= _NAME else {})

@@ -13,7 +13,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from opstrand.core.identity import read_original, read_outermost, read_pipeline
+from opstrand.core.identity import (
+    read_original,
+    read_outermost,
+    read_pipeline,
+    read_taken_from,
+)
 from opstrand.core.lifecycle.status import advance
 from opstrand.core.lifecycle.transitions import times_between
 from opstrand.core.packed import unpack
@@ -56,7 +61,7 @@ def make_row(body: Body, *, deleted_at: float | None = None, namespace_uid: str 
         duration=_number(status.get("duration")),
         pipeline=read_pipeline(whole),
         controller=read_outermost(whole),
-        original=read_original(metadata),
+        original=read_taken_from(whole) or read_original(metadata),
         labels=json.dumps(metadata.get("labels") or {}),
         deleted_at=deleted_at,
         body=zlib.compress(json.dumps(whole).encode(), _COMPRESSION),

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, Strict
 
-from opstrand.spec.scalars import OR_TEMPLATE, Flag, Texts, Whole
+from opstrand.spec.scalars import OR_TEMPLATE, Flag, Texts
 from opstrand.spec.section import Section
 
 
@@ -21,7 +21,7 @@ class Cache(Section):
         description="Default: false for children of pipelines and matrices, true for others.",
         examples=[True],
     )
-    ttl: Whole | None = Field(
+    ttl: Annotated[int, Strict(), Field(ge=0), OR_TEMPLATE] | None = Field(
         None, description="Seconds that a result stays usable. Default: no limit.", examples=[86400]
     )
     io: Texts | None = Field(

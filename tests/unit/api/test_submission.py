@@ -32,12 +32,12 @@ async def test_notes_of_a_file_come_beside_the_answer(api: TestClient[Any, Any])
     job = {
         "kind": "component",
         "run": {"kind": "job", "container": {"image": "i", "command": ["true"]}},
-        "cache": {"disable": False},
+        "cache": {"ttl": 60},
     }
     answer = await api.post("/api/v1/default/quick-start/runs", json={"content": json.dumps(job)})
     assert answer.status == 201
     assert [
-        text.startswith('299 opstrand "cache.disable: this version reuses no earlier result')
+        text.startswith('299 opstrand "cache.ttl: only a run of a pipeline takes an earlier result')
         for text in answer.headers.getall("Warning")
     ] == [True]
 

@@ -179,6 +179,7 @@ ELSEWHERE = {
     "control.resume": "after the end: tests/unit/core/runtimes/test_resuming.py",
     "control.round": "after the end: tests/unit/core/runtimes/test_resuming.py",
     "plugins.autoResume": "a resumed run: tests/unit/core/runtimes/test_resuming.py",
+    "control.invalidate": "later runs: tests/unit/controller/test_reuse.py",
     "control.suspend": "the next run of a schedule: tests/integration/test_schedules.py",
     "termination.maxRetries": "the next attempt: tests/unit/core/lifecycle/test_transitions.py",
     "termination.podFailurePolicy": "the next attempt: "

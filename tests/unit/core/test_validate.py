@@ -14,6 +14,7 @@ from opstrand.controller.template_worker import Sandbox
 from opstrand.core.compiling.compile import compile_operation
 from opstrand.core.planning.plan import compile_plan
 from opstrand.core.validate import validate_compiled
+from opstrand.errors import SpecError
 from opstrand.spec.polyaxonfile import parse_operation
 
 UP = {"value": "outputs.x", "ref": "ops.up"}
@@ -208,14 +209,59 @@ def test_a_build_gives_the_image(sandbox: Sandbox) -> None:
 
 
 def test_what_changes_nothing_is_noted(sandbox: Sandbox) -> None:
-    compiled = operation(cache={"disable": False}, dependencies=["a"], trigger="all_done")
+    compiled = operation(cache={"ttl": 60}, dependencies=["a"], trigger="all_done")
     problems, notes = validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True)
     assert problems == []
     assert [note.partition(":")[0] for note in notes] == [
-        "cache.disable",
+        "cache.ttl",
         "dependencies",
         "trigger",
     ]
+
+
+#: A `cache`, what has it, and the path of its problem or note; empty: there is none.
+CACHES: list[tuple[dict[str, Any], str, str]] = [
+    ({"disable": False, "ttl": 60, "io": ["x"], "sections": ["init"]}, "job", ""),
+    ({"disable": False, "io": ["y"]}, "job", "cache.io[0]"),
+    ({"io": ["x"]}, "dag", ""),
+    ({"io": ["y"]}, "dag", "cache.io[0]"),
+    ({"io": ["y"]}, "matrix", "cache.io[0]"),
+    ({"io": ["x", "lr"], "ttl": 60}, "matrix", ""),
+    ({"io": ["x"]}, "operation", ""),
+    ({"io": ["y"]}, "operation", "run.operations[0].cache.io[0]"),
+    ({"disable": False}, "service", "cache.disable"),
+    ({"disable": True}, "service", ""),
+    ({"disable": True}, "job", ""),
+    ({"io": ["x"]}, "job", "cache.io"),
+    ({"sections": ["init"]}, "job", "cache.sections"),
+]
+
+
+@pytest.mark.parametrize(("cache", "place", "path"), CACHES)
+def test_a_cache_that_cannot_work_is_reported(
+    sandbox: Sandbox, cache: dict[str, Any], place: str, path: str
+) -> None:
+    kind = "service" if place == "service" else "job"
+    run = {"kind": kind, "container": {"image": "a"}, "ports": [80]}
+    if kind == "job":
+        run.pop("ports")
+    component = {"inputs": [{"name": "x", "value": 1}], "run": run}
+    spec: dict[str, Any] = {"component": component, "cache": cache}
+    if place == "matrix":
+        spec["matrix"] = {"kind": "mapping", "values": [{"lr": 1}]}
+    if place in ("dag", "operation"):
+        inner = {"name": "a", "component": component}
+        other = {"component": {"run": {"kind": "job", "container": {"image": "a"}}}, "name": "b"}
+        inner |= {"cache": cache} if place == "operation" else {}
+        spec = {"component": {"run": {"kind": "dag", "operations": [inner, other]}}}
+        spec |= {"cache": cache} if place == "dag" else {}
+    try:
+        compiled = compile_operation(parse_operation(spec))
+        problems, notes = validate_compiled(compiled, evaluate=sandbox.evaluate, complete=True)
+    except SpecError as error:
+        problems, notes = [*error.problems], []
+    found = [*(one.path for one in problems), *(note.partition(":")[0] for note in notes)]
+    assert found == ([path] if path else [])
 
 
 def test_a_section_that_a_template_makes_is_what_runs_and_is_validated(sandbox: Sandbox) -> None:

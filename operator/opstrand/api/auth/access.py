@@ -132,8 +132,12 @@ async def _is_around(runs: Runs, own: Body, uuid: str) -> bool:
 
 
 def _upstreams(body: Body) -> Iterator[str]:
-    """The uuids of the upstreams, which only the operator writes, at the freeze."""
-    return (str(edge.get("uuid")) for edge in read_status(body).get("upstream") or ())
+    """The uuids of the upstreams, which only the operator writes, at the freeze.
+
+    The files of an upstream that took an earlier run's result are that run's.
+    """
+    for edge in read_status(body).get("upstream") or ():
+        yield from (str(edge[key]) for key in ("uuid", "original") if edge.get(key))
 
 
 async def _pipelines(runs: Runs, body: Body) -> Any:

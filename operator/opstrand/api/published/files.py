@@ -28,7 +28,7 @@ from opstrand.api.published.request import (
 )
 from opstrand.artifacts.folder import RunFiles
 from opstrand.artifacts.log_chunks import delete_logs, run_folder
-from opstrand.runs.bodies import run_uuid
+from opstrand.runs.bodies import files_uuid, run_uuid
 from opstrand.runs.protocols import RunNotFound
 
 
@@ -72,7 +72,7 @@ async def find_files(request: web.Request, given: str | None = None) -> RunFiles
     """
     refuse_connection(request.query.get("connection"))
     try:
-        uuid = run_uuid(await find_run(request, Verb.LOGS, given))
+        uuid = files_uuid(await find_run(request, Verb.LOGS, given))
     except RunNotFound:
         return await _find_files_left(request, parse_uuid(request, given))
     return await _open(request, uuid)

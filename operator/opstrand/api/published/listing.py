@@ -40,7 +40,7 @@ _IN_HEAD = frozenset(
 
 def _original_of(run: Listed) -> dict[str, Any] | None:
     if not is_large(run.head):
-        return original_of(run.head["metadata"])
+        return original_of(run.head)
     kept: dict[str, Any] | None = run.beside["original"]
     return kept
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opstrand.api.contents import Content
-from opstrand.core.identity import read_cloning_kind, read_schedule_at
+from opstrand.core.identity import read_schedule_at
 from opstrand.core.phase import published_status
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.run_values import order_inputs, order_outputs
@@ -60,7 +60,7 @@ def run_view(body: Body, owner: str, content: Content | None = None) -> dict[str
         "meta_info": meta_of(body),
         "readme": (status.get("meta") or {}).get("readme"),
         "pipeline": pipeline_of(meta),
-        "original": original_of(meta),
+        "original": original_of(body),
         "settings": {"namespace": meta["namespace"]},
     }
     if content is not None:
@@ -145,10 +145,12 @@ def stored_artifact(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def clone_view(body: Body) -> dict[str, Any]:
-    """One entry of the clones tab: a run that was restarted or copied from another."""
+    """One entry of the clones tab: a run that was restarted or copied from another, or took its
+    result.
+    """
     kind, runtime = run_kind(body), run_runtime(body)
     facts = {"uuid": run_uuid(body), "name": run_name(body), "kind": kind, "runtime": runtime}
-    cloning_kind = read_cloning_kind(body["metadata"])
+    cloning_kind = (original_of(body) or {}).get("kind")
     return {**facts, "status": published_status(read_status(body)), "cloning_kind": cloning_kind}
 
 

@@ -19,7 +19,7 @@ from opstrand.api.v1.models import ArtifactFile, ArtifactList, Deleted, FolderQu
 from opstrand.api.v1.request import find_run, parse_query
 from opstrand.artifacts.folder import RunFiles
 from opstrand.artifacts.receiving import Announced
-from opstrand.runs.bodies import run_uuid
+from opstrand.runs.bodies import files_uuid, run_uuid
 
 
 async def list_artifacts(request: web.Request) -> web.Response:
@@ -58,4 +58,6 @@ async def delete_artifacts(request: web.Request) -> web.Response:
 
 async def _find_files(request: web.Request, verb: Verb) -> RunFiles:
     body = await find_run(request, verb)
-    return await open_files(request, body["metadata"]["namespace"], run_uuid(body))
+    # A run that took a result shows the files of another one, which are not its own to change.
+    uuid = files_uuid(body) if verb is Verb.READ_ARTIFACTS else run_uuid(body)
+    return await open_files(request, body["metadata"]["namespace"], uuid)

@@ -13,7 +13,7 @@ from opstrand.cli.files.submission import Submission
 from opstrand.core.compiling.check import check_alone
 from opstrand.core.compiling.compile import compile_alone, compile_operation
 from opstrand.core.compiling.unsupported import find_missing
-from opstrand.core.compiling.without_effect import find_idle, find_idle_orders
+from opstrand.core.compiling.without_effect import find_idle
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.pipelines.hub import component_name
 from opstrand.core.planning.connections import Catalog
@@ -93,9 +93,7 @@ def validate_submission(
             component_name(operation.hub_ref)
             alone = compile_alone(operation)
             verdict = _validate_alone(submission, alone, str(operation.hub_ref), complete=complete)
-            return replace(
-                verdict, notes=(*spellings, *verdict.notes, *find_idle_orders(operation))
-            )
+            return replace(verdict, notes=(*spellings, *verdict.notes))
         compiled = compile_operation(operation)
     except SpecError as error:
         if not complete and [one.path.rpartition("component.")[2] for one in error.problems] == [
@@ -109,7 +107,7 @@ def validate_submission(
     problems, notes = validate_compiled(
         compiled, evaluate=evaluate, complete=complete, is_run=is_run, catalog=catalog
     )
-    notes += [*find_idle_orders(operation), *_doubt(submission.given, compiled)]
+    notes += _doubt(submission.given, compiled)
     if not for_cluster:
         notes += find_literal_files(compiled.run)
     return Verdict(_place(submission, problems), (*spellings, *notes))

@@ -98,6 +98,7 @@ def _iter_facts(body: Body, target: Target) -> Iterator[tuple[str, str]]:
     yield "pipeline", _pipeline(body)
     yield "phase", show_phase(phase) + _reason(status, phase)
     yield "message", _indented(str(status.get("message") or ""))
+    yield "cache", inline(str((status.get("cache") or {}).get("message") or ""))
     yield "to do", advise_run(body, target)
     yield (
         "not kept",

@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
+from opstrand.core.compiling.cache_rules import check_cache
 from opstrand.core.compiling.check import check_values, expected_types
 from opstrand.core.limits import MESSAGE, PIPELINE_VALUES, count_values
 from opstrand.core.operation import CompiledOperation, Node
@@ -64,9 +65,12 @@ def read_pipeline(pipeline: CompiledOperation, compile_node: CompileNode) -> Pip
     }
     for node in nodes.values():
         if node.compiled is not None and len(problems) < MAX_PROBLEMS:
-            found = check_values(node.compiled) + list(
-                islice(_check_asks(node.compiled, givers, _Giver(pipeline)), MAX_PROBLEMS)
-            )
+            asks = _check_asks(node.compiled, givers, _Giver(pipeline))
+            found = [
+                *check_values(node.compiled),
+                *check_cache(node.compiled, pipeline),
+                *islice(asks, MAX_PROBLEMS),
+            ]
             problems += [replace(problem, path=f"{node.path}.{problem.path}") for problem in found]
     stages = topological_stages({name: node.upstreams for name, node in nodes.items()})
     return Pipeline(nodes, tuple(map(tuple, stages)), tuple(problems))

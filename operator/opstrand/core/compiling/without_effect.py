@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opstrand.core.operation import CompiledOperation
-from opstrand.spec.operation import Operation
 
 _ONE_COLLECTOR = (
     "the collector is the same for all runs (OPSTRAND_COLLECT_INTERVAL); logs are read from the Pod"
@@ -21,7 +20,11 @@ _ONE_COLLECTOR = (
 _NO_GATEWAY = (
     "nothing is exposed outside of the cluster by this version; it changes globals.base_url alone"
 )
-_NO_CACHE = "this version reuses no earlier result; the run always runs"
+_NO_RESULT = "a service gives no result that another run could take"
+_CACHE_IS_OFF = (
+    "only a run of a pipeline takes an earlier result by itself; for this one set cache.disable: "
+    "false"
+)
 _FOR_SERVICES = "only a service is ended for being idle; a job ends by itself"
 _NO_PAGE = (
     "the service is never found idle: only a page of its own reports when it was used last "
@@ -66,11 +69,20 @@ def _has_no_page(value: Any, compiled: CompiledOperation) -> bool:
     return not (isinstance(probe, Mapping) and (probe.get("http") or probe.get("exec")))
 
 
+def _reuses_no_result(value: Any, compiled: CompiledOperation) -> bool:
+    """Return whether a run alone takes no result: its file does not ask for one."""
+    if compiled.runtime in ("dag", "matrix"):
+        return False  # its runs do
+    cache = compiled.cache if isinstance(compiled.cache, Mapping) else {}
+    return compiled.kind != "service" and cache.get("disable") is None
+
+
 TABLE = (
-    Idle("cache.disable", _NO_CACHE, applies=lambda value, compiled: value is False),
-    Idle("cache.ttl", _NO_CACHE),
-    Idle("cache.io", _NO_CACHE),
-    Idle("cache.sections", _NO_CACHE),
+    Idle("cache.disable", _NO_RESULT, "service", lambda value, compiled: value is False),
+    *(
+        Idle(f"cache.{key}", _CACHE_IS_OFF, applies=_reuses_no_result)
+        for key in ("ttl", "io", "sections")
+    ),
     Idle("cost", "what a run costs is recorded by nothing in this version"),
     Idle("dependencies", _NO_PIPELINE, applies=lambda value, compiled: bool(value)),
     Idle("trigger", _NO_PIPELINE),
@@ -158,13 +170,6 @@ def find_idle(compiled: CompiledOperation, *, is_alone: bool = False) -> Iterato
         idle = TABLE[number]
         if idle.kind in kinds and idle.applies(value, compiled):
             yield f"{path}: {idle.message}"
-
-
-def find_idle_orders(operation: Operation) -> Iterator[str]:
-    """Yield the same for `control`, which only an operation has."""
-    control = operation.control
-    if control is not None and control.invalidate is not None:
-        yield f"control.invalidate: {_NO_CACHE}"
 
 
 @dataclass

@@ -15,6 +15,7 @@ from opstrand.core import names
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.actions import Action
 from opstrand.core.lifecycle.asks import Answers, Get, Known, Labelled, Sighting
+from opstrand.core.lifecycle.cache_key import CacheKey
 from opstrand.core.lifecycle.status import Status
 from opstrand.core.phase import Phase, is_frozen, parse_phase
 from opstrand.core.planning.connections import EMPTY, Catalog
@@ -272,7 +273,9 @@ class Decision:
 
     `freeze`: the write must fail if the object changed since it was read. `requeue_after`: look
     again after so many seconds. `asks`: must be asked of the store before the decision can be made.
-    `plan`: what the created objects run, for those who run it without a cluster.
+    `plan`: what the created objects run, for those who run it without a cluster. `cache`: of a
+    freeze, what an earlier run's result is looked for by, which may then take the place of this
+    decision (`runtimes.reuse`).
     """
 
     status: Status | None = None
@@ -281,6 +284,7 @@ class Decision:
     requeue_after: float | None = None
     asks: frozenset[StoredRuns] = frozenset()
     plan: Plan | None = field(default=None, compare=False)
+    cache: CacheKey | None = field(default=None, compare=False)
 
 
 NOTHING = Decision()

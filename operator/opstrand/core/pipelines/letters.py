@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from opstrand.core.phase import Phase, parse_phase
+from opstrand.core.phase import CACHE_HIT, Phase, parse_phase
 from opstrand.core.recorded import parse_moment, read_status
 from opstrand.text import shorten
 from opstrand.types import Body
@@ -137,7 +137,7 @@ def read_child(body: Body) -> Child:
     found = body.get("status")
     status: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
     phase, finished = parse_phase(status), status.get("finishedAt")
-    is_reused = phase is Phase.SUCCEEDED and status.get("reason") == "CacheHit"
+    is_reused = phase is Phase.SUCCEEDED and status.get("reason") == CACHE_HIT
     letter = CACHED if is_reused else _OF_PHASE.get(phase, STARTED)
     ended_at = "" if parse_moment(finished) is None else str(finished)
     return Child(letter, ended_at, phase is Phase.RUNNING)

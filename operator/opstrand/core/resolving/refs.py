@@ -112,6 +112,13 @@ class Upstream:
     done: bool = False
     frozen: bool = False
     deleting: bool = False
+    #: The uuid of the run whose files it has, if it took an earlier run's result.
+    original: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder with its files."""
+        return self.original or self.uuid
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,8 @@ class Edge:
     name: str
     kind: str
     values: Mapping[str, str]
+    #: The uuid of the run that has its files, if that is another one.
+    original: str = ""
 
 
 def parse_ref(text: str, path: str = "") -> Ref:

@@ -291,7 +291,7 @@ class _Found:
                 "params",
             )
         edges = tuple(
-            Edge(run.uuid, run.name, kind, values)
+            Edge(run.uuid, run.name, kind, values, run.original)
             for (_, kind), (run, values) in self.edges.items()
         )
         return Resolved(inputs, outputs, edges)

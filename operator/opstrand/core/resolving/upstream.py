@@ -15,10 +15,11 @@ from opstrand.core.identity import (
     read_identity,
     read_outermost,
     read_pipeline,
+    read_taken_from,
     render_globals,
     render_paths,
 )
-from opstrand.core.phase import Phase, is_frozen, parse_phase, published_status
+from opstrand.core.phase import CACHE_PENDING, Phase, is_frozen, parse_phase, published_status
 from opstrand.core.recorded import parse_moment, read_status
 from opstrand.core.resolving.refs import Edge, Upstream
 from opstrand.core.resolving.run_values import read_inputs, read_outputs, read_plugins
@@ -44,11 +45,14 @@ def read_upstream(
     status = read_status(body)
     phase = parse_phase(status)
     identity = replace(read_identity(body, settings), context_root=context_root)
+    taken_from = read_taken_from(body) or ""
+    # What others read of a run that took a result is of the run that has it.
+    shown = replace(identity, uuid=taken_from) if taken_from else identity
     # A run that ended before its freeze has no inputs, not even an empty set.
     frozen = is_frozen(status) or (phase.is_final and "inputs" in status)
     shared = {
-        **render_globals(identity),
-        **render_paths(identity, read_plugins(body), store_path),
+        **render_globals(shown),
+        **render_paths(shown, read_plugins(body), store_path),
         "status": published_status(status),
         "condition": _condition(status),
         "started_at": status.get("startedAt"),
@@ -87,6 +91,7 @@ def read_upstream(
         done=phase.is_final,
         frozen=frozen,
         deleting="deletionTimestamp" in body["metadata"],
+        original=taken_from,
     )
 
 
@@ -120,11 +125,15 @@ def wait_time(body: Mapping[str, Any]) -> float | None:
     return None if created is None or started is None else (started - created).total_seconds()
 
 
+_PENDING = {"AwaitingApproval": "approval", CACHE_PENDING: "cache"}
+
+
 def pending(body: Mapping[str, Any]) -> str | None:
-    """Return the published name of what a person must do before the run goes on."""
+    """Return the published name of what must happen before the run goes on."""
     status = read_status(body)
-    awaits = parse_phase(status) is Phase.WAITING and status.get("reason") == "AwaitingApproval"
-    return "approval" if awaits else None
+    if parse_phase(status) is not Phase.WAITING:
+        return None
+    return _PENDING.get(str(status.get("reason")))
 
 
 def _address(service: ServiceFacts) -> dict[str, Any]:
@@ -140,7 +149,8 @@ def _address(service: ServiceFacts) -> dict[str, Any]:
 
 def edge_to_dict(edge: Edge) -> dict[str, Any]:
     """Return an edge as the status stores it."""
-    return {"uuid": edge.uuid, "name": edge.name, "kind": edge.kind, "values": dict(edge.values)}
+    facts = {"uuid": edge.uuid, "name": edge.name, "kind": edge.kind, "values": dict(edge.values)}
+    return {**facts, "original": edge.original} if edge.original else facts
 
 
 def _condition(status: RunStatus) -> dict[str, Any] | None:

@@ -110,7 +110,7 @@ ABSENT: Any = object()
 def find_value(ask: Ask, upstream: Upstream) -> Any:
     """Return the value as it is now, else ABSENT."""
     if ask.section == "files":
-        return place_files(ask.files, upstream.uuid)
+        return place_files(ask.files, upstream.folder)
     if ask.section == "globals" and ask.name:
         return upstream.globals.get(ask.name)
     values = _list_section(ask, upstream)
@@ -132,7 +132,7 @@ def _list_section(ask: Ask, upstream: Upstream) -> Mapping[str, Any]:
         case "outputs":
             return upstream.outputs or {}
         case "artifacts":
-            base = {"base": upstream.uuid, "outputs": f"{upstream.uuid}/outputs"}
+            base = {"base": upstream.folder, "outputs": f"{upstream.folder}/outputs"}
             return {
                 **base,
                 **{
@@ -197,13 +197,14 @@ def list_artifacts(upstream: Upstream) -> dict[str, str]:
     An artifact without a path is left out; an absolute path or URI stays as it is.
     """
     return {
-        str(artifact["name"]): _place(str(artifact["path"]), upstream.uuid)
+        str(artifact["name"]): place_artifact(str(artifact["path"]), upstream.folder)
         for artifact in upstream.artifacts
         if artifact.get("name") and artifact.get("path")
     }
 
 
-def _place(path: str, uuid: str) -> str:
+def place_artifact(path: str, uuid: str) -> str:
+    """Return the path of an artifact for a reader outside of its run."""
     absolute = path.startswith("/") or "://" in path
     return path if absolute or path == uuid or path.startswith(f"{uuid}/") else f"{uuid}/{path}"
 

@@ -26,6 +26,7 @@ class Frozen:
 
     `facts`: what the status records for this kind alone. `artifacts`: the lineage of what the plan
     makes. `requeue_after`: seconds until the run is looked at again, if no event will come.
+    `has_result`: the run gives what a later run may take, instead of running itself.
     """
 
     plan: Plan
@@ -36,6 +37,7 @@ class Frozen:
     phase: Phase = Phase.STARTING
     reason: str = "PodCreated"
     message: str = ""
+    has_result: bool = True
 
 
 class Runtime(Protocol):

@@ -103,6 +103,7 @@ class DagRuntime:
             requeue_after=0.0 if len(first) == _MOST_CREATED else _INTERVAL,
             phase=Phase.RUNNING,
             reason=_RUNNING,
+            has_result=False,
         )
 
     def asks(self, snapshot: Snapshot) -> tuple[Ask, ...]:

@@ -135,6 +135,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Froze
         },
         creates,
         requeue_after=0.0 if len(creates) in (0, MOST_CREATED) else None,
+        has_result=False,
         phase=Phase.RUNNING,
         reason=_RUNNING,
     )

@@ -93,6 +93,7 @@ class ScheduleRuntime:
             phase=Phase.RUNNING,
             reason=_RUNNING,
             message=message,
+            has_result=False,
         )
 
     def asks(self, snapshot: Snapshot) -> tuple[Ask, ...]:

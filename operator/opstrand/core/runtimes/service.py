@@ -70,7 +70,14 @@ class ServiceRuntime:
         facts = {"pod": {}, "podDigest": attempt.digest, "service": attempt.service_facts}
         # The Deployment creates the Pods, not the operator: look whether they come.
         again = float(snapshot.settings.pending_grace)
-        return Frozen(attempt.plan, facts, create_objects(attempt), attempt.lineage, again)
+        return Frozen(
+            attempt.plan,
+            facts,
+            create_objects(attempt),
+            attempt.lineage,
+            again,
+            has_result=False,
+        )
 
     def asks(self, snapshot: Snapshot) -> tuple[Ask, ...]:
         return list_service_asks(snapshot)

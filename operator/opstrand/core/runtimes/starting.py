@@ -13,6 +13,7 @@ from opstrand.core.compiling.matrix import share
 from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.compiling.schedule import share_with_schedule
 from opstrand.core.identity import read_copied
+from opstrand.core.lifecycle.cache_key import make_cache_key, refuse_unknown_names
 from opstrand.core.lifecycle.conditions import REFS_RESOLVED, get_condition
 from opstrand.core.lifecycle.retry import read_platform_retries
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
@@ -111,6 +112,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
     Later changes to other objects do not affect the run.
     """
     assert prepared.compiled is not None
+    refuse_unknown_names(prepared)
     kind = prepared.compiled.runtime
     frozen = RUNTIMES[kind].freeze(snapshot, prepared, resolved)
     if frozen.plan.condition is False:
@@ -122,6 +124,8 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
     check_made_plugins(prepared, frozen.plan.plugins)
     facts = {**_list_facts(snapshot, prepared, resolved, frozen, kind), **frozen.facts}
     status = advanced(snapshot, frozen.phase, frozen.reason, frozen.message, **facts)
+    # A run that took a result and was resumed has one of its own from now on.
+    status.pop("original", None)
     prepared.check_total(snapshot.body, status)
     return Decision(
         status,
@@ -129,6 +133,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Decis
         freeze=True,
         requeue_after=frozen.requeue_after,
         plan=frozen.plan,
+        cache=make_cache_key(prepared, resolved, frozen.plan) if frozen.has_result else None,
     )
 
 

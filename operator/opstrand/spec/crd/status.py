@@ -125,6 +125,18 @@ def status_schema() -> Schema:
                 "description": "The run of a matrix with the best metric.",
                 **_object(name=_TEXT, uuid=_TEXT, value={"type": "number"}),
             },
+            "cacheKey": {
+                **_TEXT,
+                "description": "SHA-256 of what decides the result, where results are reused.",
+            },
+            "cache": {
+                "description": "What the key was made of, and why no earlier result was taken.",
+                **_object(component=_TEXT, parts=OPEN_OBJECT, message=_TEXT, run=_TEXT),
+            },
+            "original": {
+                "description": "The run whose result this one took.",
+                **_object(uuid=_TEXT, name=_TEXT, kind=_TEXT),
+            },
             "components": _values(
                 "The Components that the operations of a pipeline name, each with its digest and "
                 "its spec as it was when the pipeline started."
@@ -180,7 +192,8 @@ def status_schema() -> Schema:
             "progress": {"type": "number", "nullable": True},
             "artifacts": _list(_object(name=_TEXT, kind=_TEXT, isInput={"type": "boolean"}), 5000),
             "upstream": _list(
-                _object(uuid=_TEXT, name=_TEXT, kind=_TEXT, values=OPEN_OBJECT), 5000
+                _object(uuid=_TEXT, name=_TEXT, kind=_TEXT, values=OPEN_OBJECT, original=_TEXT),
+                5000,
             ),
             "history": _list(_object(status=_TEXT, reason=_TEXT, message=_TEXT, at=_MOMENT), 32),
             "conditions": {
