@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from opstrand.core.names import child_name, run_uuid
 from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import NotFound
 from opstrand.kube.resources import OPERATIONS, PODS
@@ -65,9 +66,9 @@ async def opstrand(plane: ControlPlane, *arguments: str, user: str = "anna") -> 
     return await asyncio.to_thread(run_opstrand, *arguments, "-n", PROJECT, env=env)
 
 
-async def make_run(kube: KubeApi, name: str, phase: str = "Succeeded") -> str:
+async def make_run(kube: KubeApi, name: str, phase: str = "Succeeded", **metadata: Any) -> str:
     """Make a run that has succeeded, or is in this phase, and return its uuid."""
-    body = await kube.create(OPERATIONS, PROJECT, operation(name, {"name": "train"}))
+    body = await kube.create(OPERATIONS, PROJECT, operation(name, {"name": "train"}, **metadata))
     uuid = str(body["metadata"]["uid"]).replace("-", "")
     times = {"startedAt": "2026-01-02T03:04:05Z", "finishedAt": "2026-01-02T03:05:05Z"}
     status = {"uuid": uuid, "kind": "job", "phase": phase, "reason": phase, **times}
@@ -215,21 +216,37 @@ LINES = [f"line {number}" for number in range(3000)]
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def written(plane: ControlPlane, admin: KubeApi, api: Api) -> str:
+async def kubelet(plane: ControlPlane, admin: KubeApi) -> AsyncIterator[TalkingKubelet]:
+    async with TalkingKubelet(admin, plane.authority) as talking:
+        yield talking
+
+
+async def run_and_write(
+    kube: KubeApi, kubelet: TalkingKubelet, api: Api, name: str, lines: list[str], **metadata: Any
+) -> str:
+    """Make a run whose Pod writes these lines and ends; the log is kept, then the Pod is deleted.
+
+    Returns the run's uuid.
+    """
+    spec = {"nodeName": kubelet.name, "containers": [{"name": "main", "image": "x"}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"{name}-0"}, "spec": spec}
+    await kube.create(PODS, PROJECT, pod)
+    uuid = await make_run(kube, name, "Running", **metadata)
+    for line in lines:
+        kubelet.write(f"{name}-0", line)
+    kubelet.end(f"{name}-0")
+    ops = [{"op": "replace", "path": "/status/phase", "value": "Succeeded"}]
+    await kube.json_patch(OPERATIONS, PROJECT, name, ops, subresource="status")
+    await wait_for_file(api.data, f"logs/*/{uuid}/0/main/complete")
+    await kube.delete(PODS, PROJECT, f"{name}-0")
+    return uuid
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def written(plane: ControlPlane, admin: KubeApi, api: Api, kubelet: TalkingKubelet) -> str:
     """Return the uuid of the run `written`, whose Pod wrote `LINES` and whose Operation is gone."""
-    async with TalkingKubelet(admin, plane.authority) as kubelet:
-        container = {"name": "main", "image": "x"}
-        spec = {"nodeName": kubelet.name, "containers": [container]}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "written-0"}, "spec": spec}
-        await admin.create(PODS, PROJECT, pod)
-        uuid = await make_run(admin, "written", "Running")
-        for line in LINES:
-            kubelet.write("written-0", line)
-        kubelet.end("written-0")
-        ops = [{"op": "replace", "path": "/status/phase", "value": "Succeeded"}]
-        await admin.json_patch(OPERATIONS, PROJECT, "written", ops, subresource="status")
-        await wait_for_file(api.data, f"logs/*/{uuid}/0/main/complete")
-    words = ("delete", "pod", "written-0", "--force", "--grace-period=0")
+    uuid = await run_and_write(admin, kubelet, api, "written", LINES)
+    words = ("delete", "pod", "written-0", "--force", "--grace-period=0", "--ignore-not-found")
     run_kubectl(plane.kubeconfig, "-n", PROJECT, *words)
     with pytest.raises(NotFound):
         await admin.get(PODS, PROJECT, "written-0")
@@ -373,3 +390,34 @@ async def test_rm_removes_the_record_and_the_files_too(
     assert "-y deletes without asking" in asked.stderr
     done = await opstrand(plane, "rm", "young", "-y", user="emil")
     assert done.code == 0, done.stderr
+
+
+async def test_the_log_of_a_pipeline_that_is_gone_has_those_of_its_runs(
+    plane: ControlPlane, admin: KubeApi, api: Api, kubelet: TalkingKubelet
+) -> None:
+    run = {"kind": "job", "container": {"image": "x"}}
+    made = [{"name": name, "component": {"run": run}} for name in ("prepare", "train")]
+    component = {"kind": "component", "run": {"kind": "dag", "operations": made}}
+    body = await admin.create(OPERATIONS, PROJECT, operation("flow", {"component": component}))
+    uid = body["metadata"]["uid"]
+    owner = {"apiVersion": body["apiVersion"], "kind": body["kind"], "name": "flow", "uid": uid}
+    names = {one["name"]: child_name("flow", run_uuid(uid), one["name"]) for one in made}
+    for name, child in names.items():
+        owners = [{**owner, "controller": True}]
+        lines = [f"{name} begins", f"{name} ends"]
+        await run_and_write(admin, kubelet, api, child, lines, ownerReferences=owners)
+    states = {"states": "ss", "total": 2}
+    status = {"uuid": run_uuid(uid), "kind": "dag", "phase": "Succeeded", "children": states}
+    ops = [{"op": "add", "path": "/status", "value": status}]
+    await admin.json_patch(OPERATIONS, PROJECT, "flow", ops, subresource="status")
+    for child in names.values():
+        await delete_run(plane, admin, child)
+    await delete_run(plane, admin, "flow")
+    shown = await opstrand(plane, "logs", "flow")
+    assert shown.code == 0, shown.stderr
+    assert shown.out.splitlines() == [
+        "[prepare] prepare begins",
+        "[prepare] prepare ends",
+        "[train] train begins",
+        "[train] train ends",
+    ]

@@ -7,9 +7,10 @@ Only runs of the living namespace are answered. Must not write (`archiver`), nor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from opstrand.core.names import run_uuid
 from opstrand.runs.namespaces import Namespaces
 from opstrand.runs.narrowing import Narrowed, narrow
 from opstrand.runs.protocols import Fields, Listed, Search
@@ -66,6 +67,16 @@ class Archive:
         namespace = await self._namespaces.uid(project)
         if namespace is None or not uuids:
             return []
+        return [read_body(one) for one in await self._store.find_all(namespace, uuids)]
+
+    async def below(self, body: Body, *, without: Callable[[str], bool]) -> Sequence[Body]:
+        """The runs on all levels below a pipeline, but those of whose uuid `without` holds."""
+        namespace = await self._namespaces.uid(body["metadata"]["namespace"])
+        if namespace is None:
+            return []
+        family = await self._store.family(body["metadata"]["uid"])
+        own = run_uuid(body["metadata"]["uid"])
+        uuids = [one for at, one in family if at == namespace and one != own and not without(one)]
         return [read_body(one) for one in await self._store.find_all(namespace, uuids)]
 
     async def search(

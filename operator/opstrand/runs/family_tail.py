@@ -162,6 +162,8 @@ class _Reading:
         #: What was found below the pipeline, and what each of the pipelines had made then.
         self._found: list[Descendant] = []
         self._versions: dict[str, int] = {}
+        #: Runs that have no object any more, by what made them; None until they are asked for.
+        self._gone: Mapping[str, Sequence[Listed]] | None = None
         self._arrived = asyncio.Event()
         self._is_complete = False
 
@@ -181,6 +183,7 @@ class _Reading:
         """Begin to read the logs whose turn it is. Returns whether nothing more comes of them."""
         # The pipeline is read before its runs: once it is over, it makes no more.
         pipeline = await self._runs.get(self._project, run_uuid(self._body))
+        await self._find_gone(pipeline)
         left = [one for one in self._look(pipeline) if not self._cursor.is_done(one.place)]
         share = max(CHUNK_BYTES // max(1, len(left)), _SHARE)
         for one in sorted(left, key=_by_start):
@@ -193,6 +196,12 @@ class _Reading:
         self._is_complete = all(log is not None and log.is_read for log in logs)
         return all(log is not None and log.task.done() for log in logs)
 
+    async def _find_gone(self, pipeline: Body) -> None:
+        """Once the pipeline is over, find the runs below it that have no object any more."""
+        if self._gone is None and is_final(pipeline):
+            self._gone = await self._runs.gone_below(pipeline)
+            self._versions.clear()
+
     def _look(self, pipeline: Body) -> list[Descendant]:
         """The runs below the pipeline, looked for again if any of them changed."""
         if not self._versions or self._has_changed():
@@ -202,7 +211,10 @@ class _Reading:
 
     def _made_by(self, uid: str) -> Sequence[Listed]:
         self._versions[uid] = self._runs.version_below(self._project, uid)
-        return self._runs.made_by(self._project, uid)
+        living = self._runs.made_by(self._project, uid)
+        known = {one.head["metadata"]["uid"] for one in living}
+        gone = (self._gone or {}).get(uid, ())
+        return [*living, *(one for one in gone if one.head["metadata"]["uid"] not in known)]
 
     def _has_changed(self) -> bool:
         """Whether any run of any of these pipelines changed since it was looked at."""

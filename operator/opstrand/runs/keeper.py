@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
+from opstrand.core.names import controller_uid
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.errors import PlatformError
 from opstrand.runs.archive import Archive
@@ -152,6 +154,17 @@ class KeptRuns:
 
     def made_by(self, project: str, uid: str) -> Sequence[Listed]:
         return self._live.made_by(project, uid)
+
+    async def gone_below(self, body: Body) -> Mapping[str, Sequence[Listed]]:
+        project = body["metadata"]["namespace"]
+        waiting = [one.whole for one in self._archiver.list(project).values()]
+        below = await self._archive.below(
+            body, without=lambda uuid: self._live.peek(project, uuid) is not None
+        )
+        made: defaultdict[str, dict[str, Listed]] = defaultdict(dict)
+        for one in (*below, *waiting):
+            made[controller_uid(one)][one["metadata"]["uid"]] = Listed(one)
+        return {uid: list(runs.values()) for uid, runs in made.items()}
 
     def version_below(self, project: str, uid: str) -> int:
         return self._live.version_below(project, uid)

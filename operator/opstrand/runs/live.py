@@ -147,6 +147,9 @@ class ClusterRuns(ListedRuns):
     def made_by(self, project: str, uid: str) -> Sequence[Listed]:
         return self._index.made_by(project, uid)
 
+    async def gone_below(self, body: Body) -> Mapping[str, Sequence[Listed]]:
+        return {}
+
     def version_below(self, project: str, uid: str) -> int:
         return self._index.version_below(project, uid)
 

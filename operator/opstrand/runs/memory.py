@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid as uuids
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,6 +68,9 @@ class MemoryRuns(ListedRuns):
             for (namespace, _), body in self.bodies.items()
             if namespace == project and names.controller_uid(body) == uid
         ]
+
+    async def gone_below(self, body: Body) -> Mapping[str, Sequence[Listed]]:
+        return {}
 
     def version_below(self, project: str, uid: str) -> int:
         """The number of writes so far: it changes with those of all runs."""

@@ -147,6 +147,11 @@ class Runs(Protocol):
     def made_by(self, project: str, uid: str) -> Sequence[Listed]:
         """The runs that the Operation of this uid made, as they are cached; in any order."""
 
+    async def gone_below(self, body: Body) -> Mapping[str, Sequence[Listed]]:
+        """The runs below a pipeline that have no object any more, by the uid of the pipeline that
+        made them.
+        """
+
     def version_below(self, project: str, uid: str) -> int:
         """A number that changes whenever one of those runs does."""
 
