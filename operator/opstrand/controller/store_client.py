@@ -7,7 +7,6 @@ is called. Must not decide when something is asked (`store_reader`).
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import ssl
 import zlib
@@ -20,15 +19,17 @@ import aiohttp
 from opstrand.controller.store_reader import NoStore, Question, QuestionRefused
 from opstrand.core.resolving.stored import StoredRun
 from opstrand.errors import PlatformError
+from opstrand.kube.lines import read_lines
 from opstrand.settings import Settings
 from opstrand.text import shorten
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for one answer: a search may look at every run of a namespace.
-_PATIENCE = aiohttp.ClientTimeout(total=60, sock_connect=5)
-#: The most runs of one answer.
-_PAGE = 500
+#: Seconds for one answer. A search may look at every run of a namespace.
+_PATIENCE = aiohttp.ClientTimeout(total=15, sock_connect=5)
+_PATIENCE_OF_SEARCH = aiohttp.ClientTimeout(total=300, sock_connect=5)
+#: The last line of a whole answer.
+_END = b"{}"
 _COMPRESSION = 1
 #: Bytes of compressed runs from which no more are read: deciding about so many exceeds the memory
 #: of a worker anyway, and its run ends with that reason.
@@ -45,9 +46,7 @@ class StoreClient:
 
     async def __aenter__(self) -> StoreClient:
         tls = ssl.create_default_context(cadata=self._authority) if self._authority else True
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls), timeout=_PATIENCE
-        )
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -56,33 +55,30 @@ class StoreClient:
     async def ask(self, namespace: str, question: Question) -> Sequence[bytes]:
         url = f"{self._url}/operator/v1/namespaces/{namespace}/runs"
         if isinstance(question, StoredRun):
-            found, _ = await self._post(url, {"uuid": question.uuid})
-            return found
-        runs: list[bytes] = []
-        while True:
-            page = {"offset": len(runs), "limit": min(question.most - len(runs), _PAGE)}
-            found, has_more = await self._post(
-                url, {"query": question.query, "sort": question.sort, **page}
-            )
-            runs += found
-            is_whole = not found or not has_more or len(runs) >= question.most
-            if is_whole or sum(map(len, runs)) > _MOST_BYTES:
-                return runs
+            return await self._post(url, {"uuid": question.uuid}, _PATIENCE)
+        what = {"query": question.query, "sort": question.sort, "most": question.most}
+        try:
+            return await self._post(url, what, _PATIENCE_OF_SEARCH)
+        except _TooSlow:
+            raise QuestionRefused("the API takes too long to search") from None
 
-    async def _post(self, url: str, what: Mapping[str, Any]) -> tuple[list[bytes], bool]:
-        """The runs of one answer as parcels, and whether there are more."""
+    async def _post(
+        self, url: str, what: Mapping[str, Any], patience: aiohttp.ClientTimeout
+    ) -> list[bytes]:
+        """The runs of an answer as parcels."""
         headers = {"Authorization": f"Bearer {await self._read_token()}"}
         try:
             async with self._http.post(
-                url, json=what, headers=headers, allow_redirects=False
+                url, json=what, headers=headers, timeout=patience, allow_redirects=False
             ) as answer:
-                text = await answer.read()
                 if answer.status == 200:
-                    return _parse(text)
-                self._refuse(answer.status, text)
+                    return await _read_runs(answer)
+                self._refuse(answer.status, await answer.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             logger.info("%s: %s", url, str(error) or type(error).__name__)
-            raise PlatformError("the API does not answer") from None
+            is_slow = isinstance(error, TimeoutError)
+            is_slow &= not isinstance(error, aiohttp.ConnectionTimeoutError)
+            raise (_TooSlow if is_slow else PlatformError)("the API does not answer") from None
 
     async def _read_token(self) -> str:
         try:
@@ -107,11 +103,19 @@ class StoreClient:
         raise PlatformError(f"the API answers with the status {status}")
 
 
-def _parse(text: bytes) -> tuple[list[bytes], bool]:
+class _TooSlow(PlatformError):
+    """The API is there, and did not answer in time."""
+
+
+async def _read_runs(answer: aiohttp.ClientResponse) -> list[bytes]:
     """Each line but the last is a run. Raises PlatformError."""
-    *runs, last = text.splitlines()
-    try:
-        has_more = bool(json.loads(last)["more"])
-    except (ValueError, TypeError, KeyError):
-        raise PlatformError("the API gives an answer that cannot be read") from None
-    return [zlib.compress(run, _COMPRESSION) for run in runs], has_more
+    runs: list[bytes] = []
+    size = 0
+    async for line in read_lines(answer):
+        if line == _END:
+            return runs
+        runs.append(zlib.compress(line, _COMPRESSION))
+        size += len(runs[-1])
+        if size > _MOST_BYTES:
+            return runs
+    raise PlatformError("the API broke off its answer")

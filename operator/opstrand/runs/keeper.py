@@ -134,6 +134,13 @@ class KeptRuns:
         self._check_caught_up()
         return await self._search_with((), project, search)
 
+    async def find_gone(self, project: str, uuids: Sequence[str]) -> Sequence[Body]:
+        """Those of these runs that have no object any more, in any order."""
+        here = [one.whole for one in self._archiver.list(project).values()]
+        found = [one for one in here if run_uuid(one) in uuids]
+        known = set(map(run_uuid, found))
+        return [*found, *await self._archive.find(project, [u for u in uuids if u not in known])]
+
     def _check_caught_up(self) -> None:
         self._live.check_ready()
         if self._has_missed:

@@ -27,7 +27,7 @@ from opstrand.spec.params import PARAM_KEYS, JoinParam
 from opstrand.text import suggest
 
 #: The most runs that one search asks of the store.
-_MOST_ASKED = 2 * MOST
+MOST_ASKED = 2 * MOST
 #: The searches that were asked of the store, and those that it has not answered; None: there is no
 #: store.
 Searched = Mapping[StoredRuns, Unanswered | None] | None
@@ -227,8 +227,8 @@ def search(
         raise SpecError.of(problems)
     if searched is not None:
         ask = _ask_of(found)
-        if ask.most > _MOST_ASKED:
-            words = f"an offset of at most {_MOST_ASKED - MOST} can be searched"
+        if ask.most > MOST_ASKED:
+            words = f"an offset of at most {MOST_ASKED - MOST} can be searched"
             raise SpecError("TooLarge", words, f"{path}.offset")
         answer = searched.get(ask)
         if ask not in searched or answer is not None:

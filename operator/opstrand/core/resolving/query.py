@@ -24,6 +24,8 @@ Run = TypeVar("Run")
 Read = Callable[[Any, str], Any]
 #: The most runs of one page, whatever limit is requested.
 MOST = EDGES
+#: The order without another one, and what decides between equal runs.
+_NEWEST, _LAST = "-created_at", ("name",)
 
 
 def select(
@@ -58,16 +60,24 @@ def find(
     InvalidSpec.
     """
     conditions = parse_query(query or "", path)
-    keys = parse_sort(sort or "-created_at", path)
+    keys = parse_sort(sort or _NEWEST, path)
     reader = read or read_field
     found = [
         run
         for run in runs
         if all(_holds(condition, reader(run, condition.field)) for condition in conditions)
     ]
-    for field, down in reversed([*keys, ("name", False)]):
+    for field, down in reversed([*keys, *((one, False) for one in _LAST)]):
         found = _sort(found, field, down, reader)
     return found
+
+
+def list_fields(query: str, sort: str) -> frozenset[str]:
+    """Return the fields that `find` reads of a run for these texts. Raises SpecError."""
+    keys = parse_sort(sort or _NEWEST)
+    return frozenset(
+        (*(one.field for one in parse_query(query)), *(key for key, _ in keys), *_LAST)
+    )
 
 
 def _sort(runs: list[Run], field: str, down: bool, read: Read) -> list[Run]:
