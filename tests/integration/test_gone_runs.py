@@ -19,7 +19,7 @@ import pytest_asyncio
 from opstrand.core.names import child_name, run_uuid
 from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import NotFound
-from opstrand.kube.resources import OPERATIONS, PODS
+from opstrand.kube.resources import NAMESPACES, OPERATIONS, PODS
 from opstrand.kube.session import open_session
 from tests.cluster.control_plane import ControlPlane, free_port
 from tests.integration.conftest import (
@@ -92,6 +92,10 @@ async def test_without_the_component_the_command_line_says_what_to_install(
     assert files.code == 5
     assert "the files of lonely cannot be reached" in files.stderr
     assert "kustomize edit add component aggregated" in files.stderr
+    drawn = await opstrand(plane, "metrics", "lonely")
+    assert drawn.code == 5
+    assert "the metrics of lonely cannot be reached" in drawn.stderr
+    assert "kustomize edit add component aggregated" in drawn.stderr
     await admin.delete(OPERATIONS, PROJECT, "lonely")
     listed = await opstrand(plane, "ls", "--all")
     assert listed.code == 5
@@ -182,6 +186,29 @@ async def test_a_run_that_is_gone_is_shown_by_its_name_and_uuid(
     explained = await opstrand(plane, "get", "old", "--explain")
     assert (explained.code, explained.stderr) == (0, "")
     assert (await opstrand(plane, "lineage", "old")).code == 0
+
+
+def keep_metric(folder: Path) -> None:
+    """Write the files of a run that logged `loss`, as the collector stores them."""
+    (folder / "events" / "metric").mkdir(parents=True)
+    lines = ["step|timestamp|metric", "0|2026-01-01|0.5", "1|2026-01-02|nan", "2|2026-01-03|0.25"]
+    (folder / "events" / "metric" / "loss.plx").write_text("\n".join(lines))
+
+
+async def test_metrics_of_a_run_that_is_gone(
+    plane: ControlPlane, admin: KubeApi, api: Api, gone: str
+) -> None:
+    uid = (await admin.get(NAMESPACES, None, PROJECT))["metadata"]["uid"]
+    keep_metric(api.data / "artifacts" / uid / gone)
+    done = await opstrand(plane, "metrics", "old", "-o", "json")
+    assert done.code == 0, done.stderr
+    (run,) = json.loads(done.out)
+    assert (run["uuid"], run["metrics"][0]["values"]) == (gone, [0.5, None, 0.25])
+    drawn = await opstrand(plane, "metrics", gone, "new", "--metric", "loss")
+    assert drawn.out.splitlines()[0].strip() == "loss"
+    nothing = await opstrand(plane, "metrics", "new")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "no metric of new is kept" in nothing.stderr
 
 
 async def test_doctor_says_that_any_kubeconfig_reads_runs(plane: ControlPlane, gone: str) -> None:

@@ -93,6 +93,13 @@ COMMANDS: dict[str, Here | By | Not] = {
     "opstrand run --local -f docs/examples/report.yaml -l": HERE,
     "opstrand get report --local --explain": HERE,
     "opstrand lineage report --local --up": HERE,
+    "opstrand metrics slow fast --local": By(
+        "tests/local/test_metrics.py", '"metrics", "slow", "fast", "--local"'
+    ),
+    "opstrand metrics slow fast --local --metric loss --sample 2 -o json": By(
+        "tests/local/test_metrics.py",
+        '"metrics", "slow", "fast", "--local", "--metric", "loss", "--sample", "2"',
+    ),
     "opstrand ls --local": HERE,
     "opstrand wait report --local": HERE,
     "opstrand rm -y report --local": HERE,

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "ls": "List runs.",
     "get": "Show one run: its times, values, Pod, and what it waits for.",
     "logs": "Show what a run's program wrote.",
+    "metrics": "Draw the metrics of runs, and compare them.",
     "port-forward": "Reach the ports of a service from here.",
     "exec": "Execute a command in the container of a running run.",
     "cp": "Copy a file or folder of a run here, or from here to a run.",

@@ -15,7 +15,7 @@ from opstrand.api.published.files import open_files
 from opstrand.api.v1.answers import answer_json
 from opstrand.api.v1.models import Series, SeriesList, SeriesQuery
 from opstrand.api.v1.request import find_run, parse_query
-from opstrand.artifacts.events import event_path
+from opstrand.artifacts.events import event_path, resource_path
 from opstrand.runs.bodies import run_uuid
 
 
@@ -26,7 +26,7 @@ async def read_events(request: web.Request) -> web.Response:
     names = list(dict.fromkeys(one.strip() for one in query.names.split(",") if one.strip()))
 
     def path_of(name: str) -> str:
-        return event_path(kind, name)
+        return resource_path(name) if query.resources == "true" else event_path(kind, name)
 
     found = await asyncio.to_thread(read_series, files, kind, path_of, names, "dict", query.sample)
     items = [Series(name=one["name"], columns=one["data"]) for one in found]

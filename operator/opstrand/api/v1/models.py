@@ -324,6 +324,7 @@ class SeriesQuery(Model):
     """Which series are read."""
 
     names: str = Field("", description="Names, separated by commas; empty: all.")
+    resources: Truth = Field("false", description="Of the machine (cpu, memory), not the program.")
     sample: int = Field(1000, ge=1, le=100_000, description="At most so many events of each.")
 
 
