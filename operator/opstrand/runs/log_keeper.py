@@ -23,7 +23,7 @@ from opstrand.core.recorded import read_status
 from opstrand.errors import PlatformError
 from opstrand.runs.bodies import is_final, phase
 from opstrand.runs.kept_logs import KeptLogs
-from opstrand.runs.log_reading import Cluster, LogReading
+from opstrand.runs.log_reading import Cluster, LogReading, Pace
 from opstrand.runs.log_tail import current_attempt
 from opstrand.types import Body
 
@@ -67,6 +67,7 @@ class LogKeeper:
         #: The last runs that were deleted with their logs.
         self._removed: OrderedDict[str, None] = OrderedDict()
         self._work = asyncio.Event()
+        self._pace = Pace()
 
     # -- index.Observer
 
@@ -155,7 +156,7 @@ class LogKeeper:
             self._start(key, self._running.pop(key))
 
     def _start(self, key: LogKey, body: Body) -> LogReading:
-        log = self._reading[key] = LogReading(self._cluster, body, key[1])
+        log = self._reading[key] = LogReading(self._cluster, body, key[1], self._pace)
         self._tasks[key] = asyncio.create_task(self._keep(key, log))
         return log
 

@@ -25,9 +25,16 @@ from opstrand.types import Body
 
 logger = logging.getLogger(__name__)
 
+#: Bytes of one line that are kept: less than a follower gets, since so many logs are read at once.
+_LONGEST_LINE = 256 * 1024
 #: Bytes that one log holds in memory before they are written, and the seconds until they are.
 _BUFFER = 64 * 1024
 _WINDOW = 1.0
+#: How much all logs together may be read: a line costs some 5 µs, so this is half of a processor.
+_LINES_PER_SECOND = 100_000
+_BYTES_PER_SECOND = 32 * 1024 * 1024
+#: Seconds of reading that need no wait.
+_BURST = 0.1
 #: Seconds that the log of an ended Pod may send nothing: while it is followed, before it is read
 #: again to its end, and while it is read to its end, before that is tried again later.
 _IDLE = 5.0
@@ -49,15 +56,31 @@ class Cluster(Protocol):
     ) -> AsyncGenerator[bytes, None]: ...
 
 
+class Pace:
+    """Slows down all logs of a process together, so that programs that print at full speed leave it
+    time to answer.
+    """
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    async def spend(self, lines: int, size: int) -> None:
+        """Wait for as long as it takes to read this much at the allowed speed."""
+        now = asyncio.get_running_loop().time()
+        seconds = lines / _LINES_PER_SECOND + size / _BYTES_PER_SECOND
+        self._until = max(self._until, now) + seconds
+        await asyncio.sleep(max(self._until - now - _BURST, 0))
+
+
 class LogReading:
     """One log that is being read. `body` may be replaced by a newer one; `over` is to be set once
     the Pod has ended.
     """
 
-    def __init__(self, cluster: Cluster, body: Body, attempt: int) -> None:
+    def __init__(self, cluster: Cluster, body: Body, attempt: int, pace: Pace) -> None:
         self.body, self.attempt = body, attempt
         self.over = asyncio.Event()
-        self._cluster = cluster
+        self._cluster, self._pace = cluster, pace
         self._buffer: list[LogLine] = []
         self._size = 0
         #: Lines that were read.
@@ -147,7 +170,7 @@ class LogReading:
         namespace, pod = self.pod
         read = self._cluster.follow_log if follow else self._cluster.read_log_lines
         end = Position(writer.at, writer.nth)
-        found = read_pod(read, namespace, pod, end.at or None)
+        found = read_pod(read, namespace, pod, end.at or None, _LONGEST_LINE)
         lines = continue_after(found, end, explain_gap(self.body))
         rest = None
         async with contextlib.aclosing(lines):
@@ -175,10 +198,11 @@ class LogReading:
     async def _write(self, writer: LogWriter) -> None:
         """Append to the files what is in memory."""
         async with self._lock:
-            lines, self._buffer, self._size = self._buffer, [], 0
+            lines, size, self._buffer, self._size = self._buffer, self._size, [], 0
             self._filled.clear()
             if lines:
                 await asyncio.to_thread(_append, writer, lines)
+                await self._pace.spend(len(lines), size)
 
 
 def _append(writer: LogWriter, lines: list[LogLine]) -> None:

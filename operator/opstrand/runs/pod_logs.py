@@ -63,16 +63,17 @@ async def follow_pod(
 
 
 async def read_pod(
-    read: Follow, namespace: str, pod: str, since: str | None
+    read: Follow, namespace: str, pod: str, since: str | None, longest: int = LONGEST_LINE
 ) -> AsyncGenerator[LogLine, None]:
-    """Every line of the main container, from the whole second of `since` on.
+    """Every line of the main container, from the whole second of `since` on; of a line, `longest`
+    bytes.
 
     Raises NotFound if the Pod is gone, and Invalid if its container has not started.
     """
     query: dict[str, Any] = {
         "container": MAIN_CONTAINER,
         "timestamps": True,
-        "longest": LONGEST_LINE,
+        "longest": longest,
     }
     if since:
         # The API server counts whole seconds.
