@@ -205,6 +205,18 @@ SCENARIOS = {
         9,
         ("Succeeded", "Succeeded"),
     ),
+    "event": Scenario(
+        (
+            job(
+                "b",
+                UNTIL_RUNNING,
+                events=[{"ref": "ops.a", "kinds": ["run_status_succeeded"]}],
+            ),
+            WITH_OUTPUT,
+        ),
+        9,
+        ("Succeeded", "Succeeded"),
+    ),
     "config-map": Scenario(
         (
             job(

@@ -200,8 +200,9 @@ APART = {
     "Validation": "checks of a value: tests/unit/conformance/test_types.py",
     "Template": "a file to fill in is refused: tests/unit/core/compiling/test_compile.py",
     "Notification": "what follows the end of a run: tests/unit/controller/test_hooks.py",
+    "Event": "a wait for other runs: tests/unit/controller/test_events.py",
     "Hook": "what follows the end of a run: tests/unit/controller/test_hooks.py",
-    **dict.fromkeys(("Build", "Event", "Mount"), "refused as a whole"),
+    **dict.fromkeys(("Build", "Mount"), "refused as a whole"),
 }
 #: Keys whose sections are chosen by their kind; this version runs two kinds.
 BY_KIND = ("run", "schedule", "matrix")

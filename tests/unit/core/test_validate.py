@@ -136,7 +136,6 @@ def test_an_unknown_name_in_an_operations_own_fields_is_reported_before_there_ar
     [
         ({"matrix": {"kind": "iterative", "maxIterations": 2}}, "matrix.kind"),
         ({"hooks": [{"hubRef": "slack", "presets": ["gpu"]}]}, "hooks[0].presets"),
-        ({"events": [{"ref": "ops.a", "kinds": ["run_status_done"]}]}, "events"),
         ({"build": {"hubRef": "kaniko"}}, "build"),
         ({"presets": ["gpu"]}, "presets"),
         ({"mount": ["./src:code"]}, "mount"),
@@ -175,7 +174,6 @@ def test_what_is_not_run_is_a_note_until_it_is_to_run(
         {"ssh": True},
         {"tmux": True},
         {"sandbox": True},
-        {"notifications": [{"connections": ["slack"]}]},
     ],
 )
 def test_a_plugin_that_would_do_nothing_is_refused(

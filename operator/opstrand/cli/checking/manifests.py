@@ -83,6 +83,10 @@ def _validate_itself(data: Mapping[str, Any]) -> Iterator[Problem]:
     for param, written in params.items() if isinstance(params, Mapping) else ():
         if name and isinstance(written, Mapping) and written.get("ref") == f"ops.{name}":
             yield Problem("RefToItself", f"'ops.{name}' is this very run", f"params.{param}.ref")
+    events = data["spec"].get("events")
+    for index, event in enumerate(events if isinstance(events, list) else ()):
+        if name and isinstance(event, Mapping) and event.get("ref") == f"ops.{name}":
+            yield Problem("RefToItself", f"'ops.{name}' is this very run", f"events[{index}].ref")
 
 
 def _find_own_component(data: Mapping[str, Any]) -> list[Problem]:

@@ -26,7 +26,7 @@ from opstrand.core.pipelines.hooks import (
 )
 from opstrand.core.pipelines.hub import component_name, find_itself, list_hub_refs
 from opstrand.core.recorded import read_status
-from opstrand.core.resolving.refs import Ref, collect_refs
+from opstrand.core.resolving.refs import Ref, collect_refs, list_event_refs
 from opstrand.errors import Problem, SpecError
 from opstrand.settings import Settings
 from opstrand.spec.polyaxonfile import Operation, parse_component, parse_operation
@@ -104,7 +104,7 @@ def prepare(
     hub_ref = operation.hub_ref if operation.component is None else None
     if hub_ref is None:
         compiled = _compile(operation, None, identity, body)
-        return Prepared(identity, operation, compiled, refs=_find_refs(compiled))
+        return Prepared(identity, operation, compiled, refs=_find_refs(compiled, identity))
     found = frozen or component
     if found is None:
         alone = compile_alone(operation)
@@ -121,14 +121,17 @@ def prepare(
     )
     # Each run of a schedule has the component as it is then.
     kept = None if compiled.schedule is not None else found
-    return Prepared(identity, operation, compiled, frozen_component=kept, refs=_find_refs(compiled))
+    return Prepared(
+        identity, operation, compiled, frozen_component=kept, refs=_find_refs(compiled, identity)
+    )
 
 
-def _find_refs(compiled: CompiledOperation) -> frozenset[Ref]:
+def _find_refs(compiled: CompiledOperation, identity: Identity) -> frozenset[Ref]:
     """Return the runs that the run itself refers to, not those that it makes on a schedule."""
     if compiled.schedule is not None:
-        compiled = share_with_schedule(compiled)
-    return collect_refs(compiled)
+        return collect_refs(share_with_schedule(compiled))
+    events = list_event_refs(compiled.events, is_alone=identity.is_alone)
+    return collect_refs(compiled).union(events.values())
 
 
 def _check_namespace(operation: Operation, body: Mapping[str, Any]) -> None:

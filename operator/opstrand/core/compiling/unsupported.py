@@ -20,7 +20,6 @@ from opstrand.errors import MAX_PROBLEMS, Problem
 RUN_KINDS = ("job", "service", "dag")
 #: Section -> its name in a sentence, and what to use instead today.
 _SECTIONS = {
-    "events": ("an event outside of a pipeline", ""),
     "build": ("a build", ""),
     "presets": ("a preset by its name", ": merge its file over this one with a further -f"),
     "mount": ("the upload of a folder", ": fetch files by init.git or init.file"),
@@ -30,7 +29,7 @@ _SECTIONS = {
 def find_missing(compiled: CompiledOperation, *, is_child: bool = False) -> list[Problem]:
     """Find what the operation requests and would not get, in the operations of a pipeline too.
 
-    `is_child`: a pipeline made it, or will make it, and waits for its events.
+    `is_child`: a pipeline made it, or will make it.
     """
     problems = _check_matrix(compiled.matrix)
     if compiled.kind not in RUN_KINDS:
@@ -41,7 +40,8 @@ def find_missing(compiled: CompiledOperation, *, is_child: bool = False) -> list
     if is_child and compiled.schedule is not None:
         message = "an operation of a pipeline cannot have a schedule"
         problems.append(Problem("InvalidSpec", message, "schedule"))
-    problems += _find_sections(written, is_child=is_child)
+    problems += _find_sections(written)
+    problems += check_events(compiled.events, "events")
     problems += check_hooks(compiled.hooks, "hooks", is_child=is_child)
     problems += check_notifications(compiled.plugins, "plugins")
     for node in compiled.nodes.values():
@@ -57,17 +57,16 @@ def _find_in_written(written: Mapping[str, Any]) -> list[Problem]:
     """Do the same for an operation of a pipeline whose component is not known here."""
     return [
         *_check_matrix(written.get("matrix")),
-        *_find_sections(written, is_child=True),
+        *_find_sections(written),
+        *check_events(written.get("events"), "events"),
         *check_hooks(written.get("hooks"), "hooks", is_child=True),
         *check_notifications(written.get("plugins"), "plugins"),
     ]
 
 
-def _find_sections(written: Mapping[str, Any], *, is_child: bool) -> Iterator[Problem]:
+def _find_sections(written: Mapping[str, Any]) -> Iterator[Problem]:
     for section, (what, instead) in _SECTIONS.items():
-        if section == "events" and is_child:
-            yield from check_events(written.get(section), section)
-        elif written.get(section):
+        if written.get(section):
             yield _refuse(what, section, instead)
 
 

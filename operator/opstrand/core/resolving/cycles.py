@@ -16,6 +16,8 @@ from opstrand.core.resolving.upstream_values import is_early
 from opstrand.errors import SpecError
 from opstrand.types import Body
 
+#: Kinds of events of a run that has not started.
+_EARLY = frozenset(f"run_status_{status}" for status in ("created", "compiled", "queued"))
 #: Returns the run that a ref of a run names.
 Find = Callable[[Ref, Body], Body | None]
 
@@ -28,7 +30,7 @@ def check_circle(body: Body, find: Find) -> None:
     """
     own, name = run_uuid(body["metadata"]["uid"]), body["metadata"]["name"]
     ways: list[tuple[str, tuple[str, ...], Body]] = [
-        (f"params.{param}.ref", (name,), other) for param, other in _iter_awaited(body, find)
+        (path, (name,), other) for path, other in _iter_awaited(body, find)
     ]
     seen: set[str] = set()
     while ways:
@@ -48,7 +50,7 @@ def check_circle(body: Body, find: Find) -> None:
 
 
 def _iter_awaited(body: Body, find: Find) -> Iterator[tuple[str, Body]]:
-    """Yield each param without which the run cannot start, and the run it waits for."""
+    """Yield each place of a ref without which the run cannot start, and the run it waits for."""
     status = read_status(body)
     if is_frozen(status) or parse_phase(status).is_final:
         return
@@ -63,4 +65,20 @@ def _iter_awaited(body: Body, find: Find) -> Iterator[tuple[str, Body]]:
             continue
         other = None if early or ref.kind == "dag" else find(ref, body)
         if other is not None:
-            yield param, other
+            yield f"params.{param}.ref", other
+    yield from _iter_events(body, find)
+
+
+def _iter_events(body: Body, find: Find) -> Iterator[tuple[str, Body]]:
+    """Yield the events that cannot happen before the other run starts."""
+    events = (body.get("spec") or {}).get("events")
+    for index, event in enumerate(events if isinstance(events, list) else ()):
+        kinds = event.get("kinds") if isinstance(event, Mapping) else None
+        if not isinstance(kinds, list) or _EARLY.intersection(map(str, kinds)):
+            continue
+        try:
+            other = find(parse_ref(str(event.get("ref"))), body)
+        except SpecError:
+            continue
+        if other is not None:
+            yield f"events[{index}].ref", other

@@ -136,6 +136,19 @@ class Edge:
     original: str = ""
 
 
+def list_event_refs(written: Any, *, is_alone: bool) -> dict[int, Ref]:
+    """Return the runs that a run waits for by its `events`, by the index of the event.
+
+    `is_alone`: no pipeline is around the run; else the pipeline waits for events of `ops.NAME`.
+    """
+    found = {}
+    for index, event in enumerate(written if isinstance(written, list | tuple) else ()):
+        ref = parse_ref(str(event.get("ref")), f"events[{index}].ref")
+        if ref.kind == "runs" or is_alone:
+            found[index] = ref
+    return found
+
+
 def parse_ref(text: str, path: str = "") -> Ref:
     """Parse `dag`, `ops.<name>` or `runs.<uuid>`; raises SpecError RefInvalid otherwise."""
     if text == "dag":

@@ -24,12 +24,13 @@ def is_decided_unread(snapshot: Snapshot) -> bool:
     return not is_begun and _find_first(_UNREAD, snapshot) is not None
 
 
-def find_gate(snapshot: Snapshot) -> Decision | None:
+def find_gate(snapshot: Snapshot, *others: Gate) -> Decision | None:
     """Return what the first gate decides that does not let the run pass; None: it may start.
 
+    `others` are asked between the component and the approval.
     Raises SpecError for a polyaxonfile that cannot be read.
     """
-    return _find_first((*_UNREAD, *_READ), snapshot)
+    return _find_first((*_UNREAD, _find_component, *others, _find_approval), snapshot)
 
 
 def _find_first(gates: tuple[Gate, ...], snapshot: Snapshot) -> Decision | None:
@@ -94,9 +95,6 @@ def _find_approval(snapshot: Snapshot) -> Decision | None:
         return None
     is_awaited = prepared.compiled.is_approved is False and prepared.compiled.schedule is None
     return wait_for_approval(snapshot) if is_awaited else None
-
-
-_READ: tuple[Gate, ...] = (_find_component, _find_approval)
 
 
 # -- waiting ---------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from opstrand.core.resolving.upstream import edge_to_dict
 from opstrand.core.resolving.waits import Waiting
 from opstrand.core.runtimes.attempts import catalog_of
 from opstrand.core.runtimes.base import Frozen
+from opstrand.core.runtimes.event_gate import find_unmet_event, list_event_edges
 from opstrand.core.runtimes.gates import find_gate, suggest_name, wait, wait_for_approval
 from opstrand.core.runtimes.hooks import check_made_plugins, find_missing_hook, with_hooks
 from opstrand.core.runtimes.registry import RUNTIMES
@@ -47,13 +48,15 @@ def start(snapshot: Snapshot) -> Decision:
 
 def _start(snapshot: Snapshot) -> Decision:
     try:
-        return find_gate(snapshot) or find_missing_hook(snapshot) or _resolve(snapshot)
+        return find_gate(snapshot, *_OTHER_GATES) or _resolve(snapshot)
     except SpecError as error:
         return end(
             snapshot, _PHASE_OF_ERROR.get(error.reason, Phase.FAILED), error.reason, error.message
         )
 
 
+#: Gates of sections with a module of their own.
+_OTHER_GATES = (find_missing_hook, find_unmet_event)
 #: Errors that end the run because of an upstream rather than as its own failure.
 _PHASE_OF_ERROR = {"UpstreamFailed": Phase.UPSTREAM_FAILED, "UpstreamSkipped": Phase.SKIPPED}
 
@@ -178,7 +181,11 @@ def _list_edges(snapshot: Snapshot, resolved: Resolved) -> list[Any]:
     """Return the edges to the runs that this one takes values or files from."""
     copied = read_copied(snapshot.body["metadata"])
     known = (one for one in snapshot.status.get("upstream", ()) if one.get("kind") != "copy")
-    taken = [*map(edge_to_dict, resolved.edges), *_copy_edges(snapshot)] or list(known)
+    taken = [
+        *map(edge_to_dict, resolved.edges),
+        *_copy_edges(snapshot),
+        *list_event_edges(snapshot),
+    ] or list(known)
     return taken if copied is None else [*taken, {"uuid": copied.uuid, "kind": "copy"}]
 
 
