@@ -612,6 +612,7 @@ async def test_the_process_answers_when_it_is_ready_and_ends_on_request(
         module="opstrand.api",
         api_listen_port=port,
         store_url=f"sqlite://{tmp_path}/store/runs.db",
+        data=tmp_path / "data",
     )
     process.start()
     process.wait_until_started()
