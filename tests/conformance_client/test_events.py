@@ -132,12 +132,48 @@ def serve(api: Api, uuid: str, folder: Path, store: Path) -> dict[str, Any]:
     found = {}
     for kind in KINDS:
         for orient in ("dict", "csv"):
-            request = Request(
-                f"{base}/events/{kind}?orient={orient}", headers={"Authorization": f"Token {TOKEN}"}
-            )
-            with urlopen(request, timeout=60) as answer:
-                found[f"{kind} {orient}"] = json.load(answer)["data"]
+            answer = read_json(f"{base}/events/{kind}?orient={orient}")
+            found[f"{kind} {orient}"] = answer["data"]
     return found
+
+
+def read_json(url: str) -> Any:
+    request = Request(url, headers={"Authorization": f"Token {TOKEN}"})
+    with urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+RESOURCES = """
+import time
+from polyaxon import tracking
+tracking.init(collect_artifacts=True, collect_resources=True, track_env=False)
+run = tracking.TRACKING_RUN
+run.log_metric("loss", 0.5, step=1)
+deadline = time.monotonic() + 60
+while not __import__("glob").glob(run.get_artifacts_path("resources/metric/cpu.plx")):
+    assert time.monotonic() < deadline
+    time.sleep(0.1)
+tracking.end()
+"""
+
+
+def test_what_the_published_client_records_of_the_machine_is_served(
+    api: Api, published: Published, tmp_path: Path
+) -> None:
+    uuid, root = start(api), tmp_path / "context"
+    folder = root / "artifacts" / uuid
+    folder.mkdir(parents=True)
+    ended = published("python", "-c", RESOURCES, env=api.environment(uuid, root))
+    assert ended.returncode == 0, ended.stderr
+    serve(api, uuid, folder, tmp_path / "store")
+    base = f"http://127.0.0.1:{api.port}"
+    project = "quick-start/default/quick-start"
+    found = read_json(f"{base}/streams/v1/{project}/runs/{uuid}/resources")["data"]
+    assert {one["name"] for one in found} >= {"cpu", "memory", "load"}
+    assert all(one["data"]["metric"][0] >= 0 for one in found)
+    path = f"/api/v1/default/quick-start/runs/{uuid}/lineage/artifacts?limit=100"
+    listed = {one["name"]: one["kind"] for one in read_json(base + path)["results"]}
+    assert listed.items() >= {"loss": "metric", "cpu": "system", "memory": "system"}.items()
 
 
 def test_both_clients_leave_the_same_behind(api: Api, published: Published, tmp_path: Path) -> None:

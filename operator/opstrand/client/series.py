@@ -24,8 +24,8 @@ MOST_NAME = 200
 class Series:
     """The events of the run whose folder this is. A folder that does not exist is not written."""
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: str, part: str = "events") -> None:
+        self._folder = os.path.join(folder, part)
         self._files: dict[tuple[str, str], int] = {}
         self.is_off = not os.path.isdir(folder)
 
@@ -58,7 +58,7 @@ class Series:
     def _open(self, kind: str, name: str) -> int:
         if len(self._files) >= _MOST_OPEN:
             self._close()
-        folder = os.path.join(self._folder, "events", kind)
+        folder = os.path.join(self._folder, kind)
         os.makedirs(folder, exist_ok=True)
         # Each line is one write at the end: other processes of the run may append to the file too.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC

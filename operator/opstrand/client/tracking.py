@@ -11,11 +11,12 @@ import platform
 import sys
 from typing import Any
 
-from .environment import context_root
+from .environment import context_root, is_set
 from .errors import ClientError
 from .guard import REPORTS, guard_reports, guarded, note
 from .media import Media
 from .missing import NEEDLESS_OF_TRACKING, OF_TRACKING, add_missing, add_needless
+from .resources import sample_resources
 from .run import RunClient
 
 TRACKING_RUN: Run | None = None
@@ -30,7 +31,12 @@ class Run(RunClient, Media):
     """A run client that reads the run at once and knows the run's folder."""
 
     def __init__(
-        self, *args: Any, track_env: bool = True, artifacts_path: str | None = None, **options: Any
+        self,
+        *args: Any,
+        track_env: bool = True,
+        artifacts_path: str | None = None,
+        collect_resources: bool | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(*args, **options)
         self._artifacts_path = artifacts_path or os.path.join(
@@ -39,6 +45,9 @@ class Run(RunClient, Media):
         self.refresh_data()
         if track_env and not self._is_idle:
             self.log_env()
+        is_asked = is_set("POLYAXON_COLLECT_RESOURCES")
+        if not self._is_idle and (is_asked if collect_resources is None else collect_resources):
+            sample_resources(self._artifacts_path)
 
     def get_artifacts_path(
         self,

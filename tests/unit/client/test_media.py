@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(api: Api, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tracking.Run:
+def run(api: Api, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tracking.Run]:
     monkeypatch.setattr(guard, "_noted", set())
-    return tracking.Run(track_env=False)
+    made = tracking.Run(track_env=False)
+    yield made
+    assert made.flush(60)
 
 
 class Picture:
@@ -159,4 +162,5 @@ def test_without_a_folder_nothing_is_kept(api: Api, tmp_path: Path) -> None:
     run = tracking.Run(track_env=False, artifacts_path=str(tmp_path / "nowhere"))
     run.log_image(b"bytes")
     run.log_text("a", "b")
+    assert run.flush(60)
     assert not (tmp_path / "nowhere").exists()

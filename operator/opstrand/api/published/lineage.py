@@ -1,17 +1,24 @@
-"""Lineage: the artifacts that a run read or made, and its upstream and downstream runs."""
+"""Lineage: the artifacts that a run read or made, and its upstream and downstream runs.
+
+Owns that the series in a run's folder are artifacts, although no one reports them: the published
+sidecar does, and what it says is in the files. What was reported under the same name wins.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel, Field, model_validator
 
 from opstrand.api.auth.callers import Verb
+from opstrand.api.published.files import NoFiles, open_files
 from opstrand.api.published.listing import Searched
 from opstrand.api.published.reports import read_report, store_report
 from opstrand.api.published.request import OWNER, RUN, RUNS, find_run, page
 from opstrand.api.published.views import artifact_view, clone_view, edge_view, stored_artifact
+from opstrand.artifacts.summaries import list_series
 from opstrand.core.recorded import read_status
 from opstrand.runs.bodies import run_name, run_uuid
 from opstrand.runs.protocols import RunNotFound, Search
@@ -58,13 +65,20 @@ async def log_artifacts(request: web.Request) -> web.Response:
 async def list_artifacts(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
     wanted = request.query.get("query", "").replace(" ", "")
-    found = [item for item in _artifacts(body) if _matches(item, wanted)]
+    found = [item for item in await _artifacts(request, body) if _matches(item, wanted)]
     return web.json_response(page(found, request))
 
 
-def _artifacts(body: Body) -> list[dict[str, Any]]:
-    stored = read_status(body).get("artifacts") or ()
-    return [artifact_view(item, run_uuid(body)) for item in stored]
+async def _artifacts(request: web.Request, body: Body) -> list[dict[str, Any]]:
+    uuid = run_uuid(body)
+    stored = [artifact_view(item, uuid) for item in read_status(body).get("artifacts") or ()]
+    known = {item["name"] for item in stored}
+    try:
+        files = await open_files(request, body["metadata"]["namespace"], uuid)
+    except (NoFiles, RunNotFound):
+        return stored
+    series = await asyncio.to_thread(list_series, files)
+    return stored + [artifact_view(one, uuid) for one in series if one["name"] not in known]
 
 
 def _matches(item: dict[str, Any], wanted: str) -> bool:
@@ -78,7 +92,7 @@ def _matches(item: dict[str, Any], wanted: str) -> bool:
 
 async def get_artifact(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
-    for item in _artifacts(body):
+    for item in await _artifacts(request, body):
         if item["name"] == request.match_info["name"]:
             return web.json_response(item)
     raise RunNotFound(request.match_info["name"])
@@ -86,9 +100,8 @@ async def get_artifact(request: web.Request) -> web.Response:
 
 async def list_artifact_names(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
-    names = [
-        {key: item.get(key) for key in ("name", "kind", "is_input")} for item in _artifacts(body)
-    ]
+    found = await _artifacts(request, body)
+    names = [{key: item.get(key) for key in ("name", "kind", "is_input")} for item in found]
     return web.json_response(page(names, request))
 
 

@@ -1,0 +1,111 @@
+"""What the lineage table says of the series in a run's folder, as the published sidecar reports it.
+
+Owns the keys of such a summary (measured, 2.18.0), and that a file is read once for each of its
+states. The quartiles and the mean of a very long series are those of its evenly spread points. Must
+not know HTTP. All functions block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from opstrand.artifacts.attempts import SUFFIX
+from opstrand.artifacts.events import SeriesFile, read_columns
+from opstrand.artifacts.folder import MissingFile, RunFiles
+from opstrand.artifacts.lines import count_lines
+
+Summary = dict[str, Any]
+_METRIC, _SYSTEM = "metric", "system"
+#: Series of one run that are listed, and points that are read of each.
+_MOST = 1000
+_MOST_POINTS = 50_000
+
+
+def list_series(files: RunFiles) -> list[Summary]:
+    """Return an entry of the lineage table for each series: `name`, `kind`, `path`, `summary`."""
+    found: list[Summary] = []
+    for folder, kind, listed in _iter_folders(files):
+        for name in _list_names(files, folder):
+            path = f"{folder}/{name}{SUFFIX}"
+            place = files.find_file(path)
+            facts = place.stat()
+            summary = _summarize(
+                place, files.earlier / path, kind, facts.st_size, facts.st_mtime_ns
+            )
+            if summary is not None and len(found) < _MOST:
+                found.append({"name": name, "kind": listed, "path": path, "summary": summary})
+    return found
+
+
+def _iter_folders(files: RunFiles) -> Iterator[tuple[str, str, str]]:
+    """Yield each folder of series, its kind, and the kind that the lineage table shows."""
+    try:
+        kinds = files.list_tree("events").folders
+    except MissingFile:
+        kinds = []
+    for kind in kinds:
+        yield f"events/{kind}", kind, kind
+    yield f"resources/{_METRIC}", _METRIC, _SYSTEM
+
+
+def _list_names(files: RunFiles, folder: str) -> list[str]:
+    try:
+        names = files.list_tree(folder).files
+    except MissingFile:
+        return []
+    return [name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX)]
+
+
+@lru_cache(maxsize=4096)
+def _summarize(place: Path, earlier: Path, kind: str, size: int, changed: int) -> Summary | None:
+    """Summarize a file of this size and time; None if it has no event."""
+    columns = read_columns(SeriesFile(place, earlier), kind, _MOST_POINTS)
+    steps = [step for step in columns["step"] if step is not None]
+    times = [time for time in columns["timestamp"] if time]
+    if not columns["step"]:
+        return None
+    count = len(columns["step"])
+    summary: Summary = {"is_event": True}
+    if count >= _MOST_POINTS:
+        count = count_lines(place) - 1
+    if steps:
+        number = count if len(steps) == len(columns["step"]) else len(steps)
+        summary["step"] = {"count": number, "min": steps[0], "max": steps[-1]}
+    if times:
+        summary["timestamp"] = {"min": _as_iso(times[0]), "max": _as_iso(times[-1])}
+    if kind == _METRIC:
+        summary[_METRIC] = {**_describe(columns[kind], count), "last": columns[kind][-1]}
+    return summary
+
+
+def _describe(values: Sequence[float | None], count: int) -> Summary:
+    known = sorted(value for value in values if value is not None)
+    if not known:
+        return {"count": 0}
+    mean = math.fsum(known) / len(known)
+    spread = math.fsum((one - mean) ** 2 for one in known)
+    return {
+        "count": count if len(known) == len(values) else len(known),
+        "mean": mean,
+        "std": math.sqrt(spread / (len(known) - 1)) if len(known) > 1 else None,
+        "min": known[0],
+        "25%": _quantile(known, 0.25),
+        "50%": _quantile(known, 0.5),
+        "75%": _quantile(known, 0.75),
+        "max": known[-1],
+    }
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    at = (len(ordered) - 1) * share
+    low = math.floor(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
+
+
+def _as_iso(timestamp: str) -> str:
+    return timestamp.replace(" ", "T", 1)
