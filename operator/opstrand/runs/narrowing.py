@@ -142,7 +142,7 @@ def _comparison(
 
 def _stored_field(field: str) -> str | None:
     """The name under which the values of a field are stored."""
-    if field == "tags":
+    if field in ("tags", "cache_key"):
         return field
     section, dot, name = field.partition(".")
     stored = SECTIONS.get(section, "")

@@ -110,6 +110,7 @@ def _values(body: Body) -> Iterator[Value]:
     status, spec = read_status(body), body.get("spec") or {}
     tags = status.get("tags") if status.get("tags") is not None else spec.get("tags")
     yield from _scalars("tags", tags)
+    yield from _scalars("cache_key", status.get("cacheKey"))
     sections = {
         "inputs": order_inputs(body),
         "outputs": order_outputs(body),

@@ -43,7 +43,7 @@ UUIDS = [f"{number:032x}" for number in range(3)]
 FIELDS = ("outputs.v", "metrics.v", "inputs.v", "meta.v", "tags")
 CONDITIONS = st.one_of(
     st.tuples(
-        st.sampled_from((*FIELDS, "name", "status", "kind", "duration", "created_at")),
+        st.sampled_from((*FIELDS, "cache_key", "name", "status", "kind", "duration", "created_at")),
         st.sampled_from(("", "~")),
         st.one_of(
             st.sampled_from([*WORDS, "run-1", "succeeded", "failed|stopped", "nil", "a|1|true"]),
@@ -88,6 +88,8 @@ def bodies(draw: st.DrawFn) -> list[dict[str, Any]]:
             "outputs": {"v": draw(VALUES)},
             "inputs": {"v": draw(VALUES)},
             "meta": {"v": draw(VALUES)},
+            "cacheKey": optional(st.sampled_from(WORDS)),
+            "original": optional(st.sampled_from(UUIDS).map(lambda uuid: {"uuid": uuid})),
             "tags": optional(st.lists(st.sampled_from(WORDS), max_size=2)),
             "upstream": [
                 {"uuid": one} for one in draw(st.lists(st.sampled_from(UUIDS), max_size=2))
@@ -192,6 +194,7 @@ def test_the_store_selects_what_the_query_on_bodies_selects(
         ("created_at: 2026-01-01..2026-02-01", True),
         ("tags: a|b, inputs.x: ~1", True),
         ("upstream: " + UUIDS[0], True),
+        (f"cache_key: {'0a' * 32}, status: succeeded, original: nil", True),
         ("metrics.loss: 0.1..0.2", False),
         ("name: %a%", False),
     ],

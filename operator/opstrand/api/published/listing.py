@@ -45,13 +45,14 @@ def _original_of(run: Listed) -> dict[str, Any] | None:
     return kept
 
 
-#: The fields that name another run by its uuid, and what such a run is to this one. None of them
-#: needs the whole of a large run.
+#: The fields that name another run by its uuid, and what such a run is to this one; and the key of
+#: the result. None of them needs the whole of a large run.
 _LINKS: Mapping[str, Callable[[Listed], Any]] = {
     "pipeline": lambda run: read_pipeline(run.head),
     "controller": lambda run: read_outermost(run.head),
     "original": lambda run: (_original_of(run) or {}).get("uuid"),
     "cloning_kind": lambda run: (_original_of(run) or {}).get("kind"),
+    "cache_key": lambda run: read_status(run.head).get("cacheKey"),
 }
 
 

@@ -25,6 +25,7 @@ _PLAIN = (
     "pipeline",
     "controller",
     "original",
+    "cache_key",
 )
 _NUMBERS = ("duration", "wait_time")
 #: Fields that hold a uuid, which may be written with or without dashes.

@@ -72,6 +72,7 @@ def read_upstream(
         "pipeline": read_pipeline(body),
         "controller": read_outermost(body),
         "original": identity.original_uuid,
+        "cache_key": status.get("cacheKey"),
         "upstream": status.get("upstream") or [],
     }
     if "service" in status:

@@ -145,6 +145,14 @@ async def test_a_run_reads_itself_its_upstreams_and_its_pipeline(
     assert (around, beyond) == ([200] * 4, [404] * 4)
 
 
+async def test_a_run_reads_the_run_whose_result_its_upstream_took(make_client: MakeClient) -> None:
+    runs = await neighbourhood(MemoryRuns())
+    edge = {"uuid": "a" * 32, "name": "up", "kind": "run", "original": "e" * 32}
+    await runs.put(operation(upstream=[edge]))
+    client = await make_client(runs, PodAuth())
+    assert await statuses(client, [path_of(digit) for digit in "aed"]) == [200, 200, 404]
+
+
 async def test_the_rest_of_its_project_is_read_by_the_rights_of_its_account(
     make_client: MakeClient,
 ) -> None:
