@@ -53,6 +53,10 @@ demo: install ## the echo program, without a cluster
 	@echo '$$ opstrand run --local -f tests/samples/echo.yaml -P message="test 1" -l' >&2
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/opstrand run --local -f tests/samples/echo.yaml -P message="test 1" -l
 
+.PHONY: demo-ui
+demo-ui: install ## the pages in a browser, on runs of every sort, without a cluster
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/demo_ui.py
+
 .PHONY: recording
 recording: install ## docs/first-run.svg: the README's first commands in a terminal
 	@$(BIN)/python tools/recording.py

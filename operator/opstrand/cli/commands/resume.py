@@ -12,7 +12,7 @@ from opstrand.cli.options import Target, local_or_cluster_options
 @local_or_cluster_options
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 def resume(target: Target, runs: tuple[str, ...]) -> int:
-    """Let runs that are over run again, and suspended schedules start runs again.
+    """Let ended runs run again, and suspended schedules go on.
 
     A run keeps its uuid, inputs, outputs and artifacts, and gets another attempt with all of its
     retries; `opstrand restart` makes a new run. What a suspended schedule did not start is not made

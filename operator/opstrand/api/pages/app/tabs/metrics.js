@@ -62,22 +62,23 @@ function Chart({ series, smooth, isLog, isTime }) {
     };
   }, []);
   useEffect(() => {
-    const style = getComputedStyle(place.current);
+    const figure = place.current;
+    const style = getComputedStyle(figure);
     const color = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
     const axis = { stroke: color("--dim-plain"), grid: { stroke: color("--line-plain"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
     const options = {
-      width: place.current.clientWidth || 400,
+      width: figure.clientWidth || 400,
       height: HEIGHT,
       scales: { x: { time: isTime }, y: { distr: isLog ? 3 : 1 } },
       axes: [axis, { ...axis, size: 56, values: (/** @type {any} */ _, /** @type {any[]} */ ticks) => ticks.map((tick) => (tick == null ? "" : shortNumber(tick))) }],
       series: [{}, { stroke: color("--accent-plain"), width: 1.5, points: { show: data[0].length < 60, size: 4 } }],
       legend: { show: false },
       cursor: { y: false },
-      hooks: { setCursor: [(/** @type {any} */ self) => showPoint(place.current, self)] },
+      hooks: { setCursor: [(/** @type {any} */ self) => showPoint(figure, self)] },
     };
-    plot.current = new uPlot(options, data, place.current.querySelector(".plot"));
-    const resize = new ResizeObserver(() => plot.current?.setSize({ width: place.current.clientWidth, height: HEIGHT }));
-    resize.observe(place.current);
+    plot.current = new uPlot(options, data, figure.querySelector(".plot"));
+    const resize = new ResizeObserver(() => plot.current?.setSize({ width: figure.clientWidth, height: HEIGHT }));
+    resize.observe(figure);
     return () => {
       resize.disconnect();
       plot.current?.destroy();

@@ -1,0 +1,82 @@
+"""`opstrand ui`."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+
+import click
+
+from opstrand.cli.command import command, execute
+from opstrand.cli.errors import ExitCode
+from opstrand.cli.options import Target, check_project, local_or_cluster_options
+from opstrand.cli.output.console import say
+
+_MOST = 65535
+
+
+@command
+@local_or_cluster_options
+@click.argument("run", metavar="[RUN]", required=False, default="")
+@click.option(
+    "--port", type=click.IntRange(0, _MOST), metavar="PORT", help="Port here. [default: 8765]"
+)
+@click.option(
+    "--open/--no-open", "opens", default=None, help="Open a browser. [default: at a terminal]"
+)
+def ui(target: Target, run: str, port: int | None, opens: bool | None) -> int:
+    """Show runs in a browser.
+
+    The pages are served on this machine alone, over the local runs or with the rights of your
+    kubeconfig; no credentials reach the browser. The address that is printed works once. With RUN,
+    its page is opened. Ctrl-C ends it.
+    """
+    return execute(_serve(target, run, port, sys.stdout.isatty() if opens is None else opens))
+
+
+async def _serve(target: Target, run: str, port: int | None, opens: bool) -> int:
+    from opstrand.api.pages.loopback import Door
+    from opstrand.cli import ui as serving
+
+    path = ""
+
+    def print_next(_: str) -> None:
+        say(f"for another browser: {door.address(path)}")
+
+    door = Door(print_next)
+    if target.is_local:
+        from opstrand.cli.local_runs import PROJECT
+
+        path = _path_of(check_project(target.project or PROJECT), run)
+        async with (
+            serving.open_local_app(door, say) as app,
+            serving.listen(app, door, port),
+        ):
+            return await _show(door.address(path), opens=opens)
+    from opstrand.cli.cluster.connection import open_cluster
+
+    async with open_cluster(target) as cluster:
+        async with cluster.waiting():
+            await serving.require_api(cluster.api.session)
+        path = _path_of(cluster.project, run)
+        app = serving.create_cluster_app(door, cluster.api.session)
+        async with serving.listen(app, door, port):
+            return await _show(door.address(path), opens=opens)
+
+
+def _path_of(project: str, run: str) -> str:
+    return f"default/{project}/runs" + (f"/{run}/" if run else "")
+
+
+async def _show(address: str, *, opens: bool) -> int:
+    from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
+    from opstrand.cli.ui import wait_for_ever
+
+    say(f"open {address}")
+    if opens:
+        webbrowser.open(address)
+    try:
+        await wait_bounded(wait_for_ever(), seconds=None)
+    except Interrupted as error:
+        return ExitCode.SUCCEEDED if error.code == ExitCode.INTERRUPTED else error.code
+    return ExitCode.SUCCEEDED
