@@ -91,14 +91,12 @@ async def test_a_ref_reads_a_gone_run_without_a_write_for_the_question(
     store = Store(cluster)
     uuid = await store.make("a", loss=0.25, text="x" * size)
     await cluster.create("b", refer(uuid))
-    await cluster.settle()
-    assert cluster.status("b") == {}
     await store.settle()
     status = cluster.status("b")
     assert (status["phase"], status["inputs"]) == ("Starting", {"x": 0.25})
     assert [one["status"] for one in status["history"]] == ["created", "starting"]
     assert [(one["uuid"], one["name"]) for one in status["upstream"]] == [(uuid, "a")]
-    assert store.questions == [StoredRun(uuid)]
+    assert set(store.questions) == {StoredRun(uuid)}
 
 
 async def test_a_join_selects_among_living_and_gone_runs_and_takes_none_twice(
