@@ -108,6 +108,17 @@ class LogFiles:
         # One that is complete too was about to be deleted.
         return Listed(chunks, max((one for one in open_ones if one > newest), default=0), dropped)
 
+    def find_tail(self, lines: int) -> str | None:
+        """A time from which on there are at least so many lines; None if there are fewer, or that
+        is not known.
+        """
+        count, begin = 0, ""
+        for chunk in reversed(self.scan().chunks if self.exists() else ()):
+            count, begin = count + chunk.lines, min(begin or chunk.first, chunk.first)
+            if count >= lines:
+                return begin
+        return None
+
     def read_dropped(self) -> Dropped | None:
         try:
             return Dropped(**json.loads((self.folder / DROPPED).read_text()))

@@ -255,6 +255,9 @@ class KeptRuns:
         except RunNotFound:
             return await self._get_gone(project, uuid)
 
+    async def find_tail(self, body: Body, attempt: int, lines: int) -> str | None:
+        return await self._live.find_tail(body, attempt, lines)
+
     def log(self, body: Body, attempt: int, since: str | None) -> AsyncGenerator[LogLine, None]:
         if self._live.peek(body["metadata"]["namespace"], run_uuid(body)) is None:
             # Its Pods were deleted with its object.

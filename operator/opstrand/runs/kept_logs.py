@@ -80,6 +80,14 @@ class KeptLogs:
         if folder is not None:
             await asyncio.to_thread(delete_logs, folder)
 
+    async def find_tail(self, body: Body, attempt: int, lines: int) -> str | None:
+        """A time from which on the log of an attempt has at least so many lines, if it is known."""
+        folder = await self.folder(body)
+        if folder is None:
+            return None
+        files = open_log(folder, attempt, MAIN_CONTAINER)
+        return await asyncio.to_thread(files.find_tail, lines)
+
     async def read(
         self, body: Body, attempt: int, since: str | None, read_live: ReadLive | None
     ) -> Lines:

@@ -297,6 +297,11 @@ class ClusterRuns(ListedRuns):
             return _no_lines()
         return self._log_keeper.logs.read(body, attempt, since, None)
 
+    async def find_tail(self, body: Body, attempt: int, lines: int) -> str | None:
+        if self._log_keeper is None:
+            return None
+        return await self._log_keeper.logs.find_tail(body, attempt, lines)
+
     async def delete_logs(self, body: Body) -> None:
         """Delete what is kept of the logs of a deleted run."""
         if self._log_keeper is not None:

@@ -175,6 +175,10 @@ class MemoryRuns(ListedRuns):
                 if since is None or line.at[:19] >= since[:19]:
                     yield line
 
+    async def find_tail(self, body: Body, attempt: int, lines: int) -> str | None:
+        kept = self._logs.get((run_uuid(body), attempt), ())
+        return kept[-lines].at if 0 < lines <= len(kept) else None
+
     async def ready(self) -> bool:
         return True
 

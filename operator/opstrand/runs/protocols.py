@@ -207,5 +207,10 @@ class Runs(Protocol):
         nothing (more) to read.
         """
 
+    async def find_tail(self, body: Body, attempt: int, lines: int) -> str | None:
+        """A time from which on the log of an attempt has at least so many lines, if it is known:
+        what is before it need not be read.
+        """
+
     async def ready(self) -> bool:
         """Whether the store can be read and written now."""

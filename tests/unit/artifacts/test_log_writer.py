@@ -125,6 +125,21 @@ def test_a_last_line_without_an_end_is_read_without_one(tmp_path: Path) -> None:
     assert read(writer.files) == lines
 
 
+@given(logs(), st.integers(0, 70))
+def test_the_last_lines_are_found_without_reading_the_first(
+    lines: list[bytes], wanted: int
+) -> None:
+    with TemporaryDirectory() as folder:
+        writer = open_writer(Path(folder), Sizes(chunk=300))
+        for line in lines:
+            writer.append([line])
+        begin = writer.files.find_tail(wanted)
+        found = read(writer.files, begin)
+        assert found[len(found) - wanted :] == lines[-wanted:] or len(lines) < wanted or not wanted
+        complete = sum(chunk.lines for chunk in writer.files.scan().chunks)
+        assert (begin is None) == (complete < wanted or not complete)
+
+
 def test_of_a_long_log_the_beginning_and_the_end_are_kept(tmp_path: Path) -> None:
     lines = make_lines(200)
     for begin in range(0, 200, 2):

@@ -64,7 +64,7 @@ def _choose_lines(runs: Runs, body: Body, query: LogQuery, *, follows: bool) -> 
         raise NotAcceptable(f"attempt: there are attempts 0 to {newest}")
     if follows:
         return _follow(runs, body, attempt)
-    return _read_now(runs, body, attempt)
+    return _read_now(runs, body, attempt, query)
 
 
 async def _follow(runs: Runs, body: Body, attempt: int) -> Lines:
@@ -79,10 +79,16 @@ async def _follow(runs: Runs, body: Body, attempt: int) -> Lines:
         body = await runs.get(body["metadata"]["namespace"], run_uuid(body))
 
 
-async def _read_now(runs: Runs, body: Body, attempt: int) -> Lines:
-    """The lines of one attempt that there are, until none comes for a moment."""
+async def _read_now(runs: Runs, body: Body, attempt: int, query: LogQuery) -> Lines:
+    """The lines of one attempt that there are, until none comes for a moment: at least those that
+    the query wants.
+    """
     patience = _OVER if is_final(body) or attempt < current_attempt(body) else _NOW
-    lines, seconds = runs.log(body, attempt, None), patience.first
+    begins = [] if query.since_seconds is None else [_begin(query.since_seconds)]
+    if query.tail_lines is not None:
+        tail = await runs.find_tail(body, attempt, query.tail_lines)
+        begins += [tail] if tail else []
+    lines, seconds = runs.log(body, attempt, max(begins, default=None)), patience.first
     found: list[LogLine] = []
     async with contextlib.aclosing(lines):
         with contextlib.suppress(TimeoutError, StopAsyncIteration):
@@ -109,9 +115,13 @@ async def _read_pipeline(runs: Runs, body: Body, *, follows: bool) -> Lines:
 
 async def _since(lines: Lines, seconds: int) -> Lines:
     """The lines from then on; a node's own message has no time, and is shown."""
-    begin = (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    begin = _begin(seconds)
     async for part in lines:
         yield [line for line in part if not line.at or line.at[:19] >= begin[:19]]
+
+
+def _begin(seconds: int) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def _tail(lines: Lines, most: int) -> Lines:

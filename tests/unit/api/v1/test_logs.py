@@ -33,7 +33,10 @@ async def test_the_log_of_a_run_that_is_over_is_whole(api: Client, runs: MemoryR
     await write(runs, "run-1", "a", "", "\N{SNOWMAN}")
     assert await read(api, "run-1") == "a\n\n\N{SNOWMAN}\n"
     assert await read(api, "run-1", tailLines="1") == "\N{SNOWMAN}\n"
+    assert await read(api, "run-1", tailLines="9") == "a\n\n\N{SNOWMAN}\n"
     assert await read(api, "run-1", tailLines="0") == ""
+    assert await read(api, "run-1", tailLines="2", sinceSeconds="1") == ""
+    assert await read(api, "run-1", tailLines="2", sinceSeconds="1000000000") == "\n\N{SNOWMAN}\n"
     assert await read(api, "run-1", follow="true") == "a\n\n\N{SNOWMAN}\n"
     assert await read(api, "run-2") == ""
     stamped = await read(api, "run-1", timestamps="true", tailLines="1")
