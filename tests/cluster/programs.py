@@ -101,6 +101,13 @@ KUBERNETES_PARTS = tuple(module for module in ALL_MODULES if module.name in ("et
 KWOK = Module(
     "kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, long=" (half a minute, the first time)"
 )
+# A real S3 server that keeps objects as files: its protocol, signatures and multipart uploads are
+# those that people run, unlike the fakes that can be installed.
+VERSITYGW = Module(
+    "versitygw",
+    {"versitygw": "github.com/versity/versitygw/cmd/versitygw"},
+    long=" (some 2 minutes, the first time)",
+)
 # What makes the cluster where Docker answers.
 KIND = Module("kind", {"kind": "sigs.k8s.io/kind"}, long=" (half a minute, the first time)")
 
@@ -109,7 +116,7 @@ def program(name: str) -> Path:
     """Return the path of a program; build it first if necessary (minutes, the first time on a
     machine).
     """
-    for module in (*ALL_MODULES, KWOK, KIND):
+    for module in (*ALL_MODULES, KWOK, KIND, VERSITYGW):
         if name in module.packages:
             return build(module) / name
     raise KeyError(name)

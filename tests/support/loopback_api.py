@@ -14,18 +14,28 @@ from opstrand.api.auth.callers import Auth, StaticToken
 from opstrand.api.pages import routes as pages
 from opstrand.api.published.files import KeptFiles
 from opstrand.api.v1 import discovery
+from opstrand.artifacts.bucket import Bucket
+from opstrand.artifacts.bucket_files import BucketFiles
+from opstrand.artifacts.folder import RunFiles
 from opstrand.runs.memory import MemoryRuns
 
 TOKEN = "secret"
 
 
-def keep_files(folder: Path | None) -> KeptFiles | None:
-    """Return the files of runs below a folder, with a fixed uid for each namespace."""
+def keep_files(folder: Path | None, bucket: Bucket | None = None) -> KeptFiles | None:
+    """Return the files of runs below a folder (and in a bucket), with a fixed uid for each
+    namespace.
+    """
 
     async def read_uid(project: str) -> str:
         return f"uid-of-{project}"
 
-    return None if folder is None else KeptFiles(folder, read_uid)
+    def of_run(base: Path, project_uid: str, uuid: str) -> RunFiles:
+        if bucket is None:
+            return RunFiles(base, project_uid, uuid)
+        return BucketFiles(base, project_uid, uuid, bucket)
+
+    return None if folder is None else KeptFiles(folder, read_uid, of_run)
 
 
 class LoopbackApi:

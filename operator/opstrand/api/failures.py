@@ -18,8 +18,7 @@ from opstrand.api.published.files import NoFiles
 from opstrand.api.published.request import NotAcceptable
 from opstrand.api.validation import TooManyRequests
 from opstrand.artifacts.archive import BadArchive
-from opstrand.artifacts.folder import MissingFile
-from opstrand.artifacts.names import BadPath
+from opstrand.artifacts.names import BadPath, MissingFile
 from opstrand.artifacts.receiving import Mismatch
 from opstrand.errors import PlatformError, SpecError
 from opstrand.logs import Sparse

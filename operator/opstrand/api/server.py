@@ -23,6 +23,7 @@ from opstrand.api.app import create_app
 from opstrand.api.auth.expired_tokens import ExpiredTokens
 from opstrand.api.auth.keys import ClusterKeys
 from opstrand.api.auth.tokens import ClusterAuth
+from opstrand.api.catalog_bucket import CatalogBucket
 from opstrand.api.connections import ConnectionLimits, Runner
 from opstrand.api.limits import Limits
 from opstrand.api.pages import routes as pages
@@ -85,12 +86,16 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         live = ClusterRuns(
             KubeApi(session), logs=KubeApi(logs), impersonation=Impersonation(KubeApi(reviews))
         )
-        files = _open_files(settings, KubeApi(session))
+        catalog = CatalogReader(settings.connections)
+        catalog.start()
+        bucket = CatalogBucket(catalog.read)
+        if settings.data:
+            checking = asyncio.create_task(bucket.prepare(), name="bucket")
+            standing.callback(checking.cancel)
+        files = _open_files(settings, KubeApi(session), bucket)
         runs = await open_runs(settings, live, KubeApi(session), standing, files)
         await _keep_logs(settings, live, session, standing)
         auth = _build_auth(KubeApi(reviews), settings)
-        catalog = CatalogReader(settings.connections)
-        catalog.start()
         watching = asyncio.create_task(runs.keep_watching(), name="watch")
         reading = (
             asyncio.create_task(tls.certificate.keep_reading(tls.interval), name="certificate")
@@ -135,11 +140,11 @@ def _list_routes(runs: ClusterRuns | KeptRuns) -> Sequence[web.RouteDef]:
     return stored.make_routes(runs) if isinstance(runs, KeptRuns) else ()
 
 
-def _open_files(settings: Settings, cluster: KubeApi) -> KeptFiles | None:
+def _open_files(settings: Settings, cluster: KubeApi, bucket: CatalogBucket) -> KeptFiles | None:
     if not settings.data:
         return None
     forget_stale(Path(settings.data), time.time())
-    return KeptFiles(Path(settings.data), Namespaces(cluster).uid)
+    return KeptFiles(Path(settings.data), Namespaces(cluster).uid, bucket.files_of)
 
 
 async def _keep_logs(

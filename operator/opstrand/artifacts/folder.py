@@ -16,11 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from opstrand.artifacts.attempts import is_series, set_aside
-from opstrand.artifacts.names import BadPath, check_file, check_path
-
-
-class MissingFile(LookupError):
-    """The run has no file or folder of that path. The text may be shown."""
+from opstrand.artifacts.names import BadPath, MissingFile, check_file, check_path
+from opstrand.artifacts.stored_object import StoredObject
 
 
 @dataclass(frozen=True)
@@ -32,11 +29,14 @@ class Tree:
 
 
 class RunFiles:
-    """The files of one run.
+    """The files of one run, in a folder; `bucket_files` has them in a bucket.
 
     `base` is the folder of all files, `project_uid` the uid of the run's namespace, `uuid` the
     run's.
     """
+
+    #: Files that are kept at the same time, of many that arrived together.
+    at_a_time = 1
 
     def __init__(self, base: Path, project_uid: str, uuid: str) -> None:
         if not project_uid or any(
@@ -64,6 +64,14 @@ class RunFiles:
         if not stat.S_ISREG(place.lstat().st_mode):
             raise MissingFile(f"{path!r} is a folder; ask for its archive or its tree")
         return place
+
+    def find_stored(self, path: str) -> Path | StoredObject:
+        """Return a file, wherever it is. Raises BadPath and MissingFile."""
+        return self.find_file(path)
+
+    def check_folder(self, path: str) -> None:
+        """Raise MissingFile where there is no folder of this path."""
+        self.find_folder(path)
 
     def find_folder(self, path: str) -> Path:
         """Return where a folder is; empty means the run's own. Raises BadPath and MissingFile."""
@@ -102,7 +110,7 @@ class RunFiles:
                     files[entry.name] = entry.stat(follow_symlinks=False).st_size
         return Tree(files, folders)
 
-    def walk(self, path: str) -> Iterator[tuple[str, Path]]:
+    def walk(self, path: str) -> Iterator[tuple[str, Path | StoredObject]]:
         """Yield every file below a folder: its path in that folder, and where it is."""
         base = self.find_folder(path)
         for folder, folders, names in os.walk(base):
@@ -132,6 +140,18 @@ class RunFiles:
         folder.mkdir(parents=folder == self.folder, exist_ok=True)
         if folder != self.folder and folder.is_symlink():
             raise NotADirectoryError
+
+    def sync(self) -> None:
+        """Put on the disk what was kept."""
+        import ctypes
+
+        file = os.open(self.folder, os.O_RDONLY)
+        try:
+            # `os.sync` would wait for every file system of the node.
+            if ctypes.CDLL(None).syncfs(file):
+                os.sync()
+        finally:
+            os.close(file)
 
     def delete(self, path: str) -> None:
         """Delete a file, or a folder with all that is in it. Raises BadPath and MissingFile."""

@@ -1,4 +1,4 @@
-"""The paths by which files of a run are named, and which of them are refused.
+"""The paths by which files of a run are named, which of them are refused, and which name nothing.
 
 Owns the rules; pure. Must not touch a file.
 """
@@ -14,6 +14,10 @@ MOST_NAME = 255
 
 class BadPath(ValueError):
     """A path that no file of a run may have. The text says which, and why."""
+
+
+class MissingFile(LookupError):
+    """The run has no file or folder of that path. The text may be shown."""
 
 
 def check_path(path: str) -> str:

@@ -17,6 +17,7 @@ from types import TracebackType
 
 from opstrand.artifacts.folder import RunFiles
 from opstrand.artifacts.names import check_file
+from opstrand.errors import PlatformError
 
 _BLOCK = 1024 * 1024
 #: Seconds.
@@ -67,7 +68,8 @@ class Receiver:
     def finish(self) -> bool:
         """Make the file the run's if all of it has arrived; return whether it has.
 
-        Raises Mismatch, and forgets what arrived, if its content is not the announced one.
+        Raises Mismatch, and forgets what arrived, if its content is not the announced one; and
+        PlatformError if the bucket does not keep it now.
         """
         if self.find_offset() < self._announced.size:
             return False
@@ -82,22 +84,14 @@ class Receiver:
             if found.hexdigest() != self._announced.sha256:
                 raise Mismatch(f"{self._announced.path!r} changed while it was sent")
             self._files.keep(self.place, self._announced.path)
-        finally:
+        except PlatformError:
+            # The bucket is away: the next try sends nothing again.
+            raise
+        except BaseException:
             self.place.unlink(missing_ok=True)
+            raise
+        self.place.unlink(missing_ok=True)
         return True
-
-
-def sync_all(folder: Path) -> None:
-    """Put on the disk what was written to the file system of this folder."""
-    import ctypes
-
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        # `os.sync` would wait for every file system of the node.
-        if ctypes.CDLL(None).syncfs(file):
-            os.sync()
-    finally:
-        os.close(file)
 
 
 def forget_stale(base: Path, now: float) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 
 from opstrand.artifacts.attempts import SUFFIX
 from opstrand.artifacts.events import SeriesFile, read_columns
-from opstrand.artifacts.folder import MissingFile, RunFiles
+from opstrand.artifacts.folder import RunFiles
 from opstrand.artifacts.lines import count_lines
+from opstrand.artifacts.names import MissingFile
 
 Summary = dict[str, Any]
 _METRIC, _SYSTEM = "metric", "system"

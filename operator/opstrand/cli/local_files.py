@@ -13,9 +13,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from opstrand.artifacts.folder import MissingFile
 from opstrand.artifacts.folder import RunFiles as FolderOfRun
-from opstrand.artifacts.names import BadPath
+from opstrand.artifacts.names import BadPath, MissingFile
 from opstrand.artifacts.receiving import Announced, Mismatch, Receiver
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.options import Target

@@ -298,10 +298,10 @@ class CatalogFile(Section):
         store = self.artifacts_store
         if store is None:
             return self
-        if store.kind not in VOLUME_KINDS:
+        if store.kind not in (*VOLUME_KINDS, *BUCKET_KINDS):
             message = (
-                f"this version keeps files on volumes ({', '.join(VOLUME_KINDS)}), found "
-                f"{store.kind}"
+                f"files are kept on volumes ({', '.join(VOLUME_KINDS)}) and in buckets "
+                f"({', '.join(BUCKET_KINDS)}), found {store.kind}"
             )
             raise fail_at([(("artifactsStore", "kind"), "NotSupported", message)], store)
         if store.name in seen:

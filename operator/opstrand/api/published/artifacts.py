@@ -9,6 +9,7 @@ Uploads are in `uploads`.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from opstrand.api.auth.callers import Verb
 from opstrand.api.published.files import find_files, find_own_files, refuse_connection
+from opstrand.api.published.objects import answer_object
 from opstrand.api.published.request import STREAM
 from opstrand.artifacts.archive import write_archive
 from opstrand.artifacts.folder import RunFiles
@@ -33,16 +35,18 @@ _BLOCK = 256 * 1024
 async def read_file(request: web.Request) -> web.StreamResponse:
     """One file, or the ranges of it that were asked for."""
     files = await find_files(request)
-    return await answer_file(files, request.query.get("path", ""))
+    return await answer_file(request, files, request.query.get("path", ""))
 
 
-async def answer_file(files: RunFiles, path: str) -> web.FileResponse:
+async def answer_file(request: web.Request, files: RunFiles, path: str) -> web.StreamResponse:
     """One file as something to save, and not to show. Raises BadPath and MissingFile."""
-    place = await asyncio.to_thread(files.find_file, path)
+    found = await asyncio.to_thread(files.find_stored, path)
     # Not the quoted form of the name: the client would unpack what is named "x.tar.gz".
-    name = f"attachment; filename*=UTF-8''{quote(place.name, safe='')}"
+    name = f"attachment; filename*=UTF-8''{quote(found.name, safe='')}"
     headers = {**_SAFE, "Content-Disposition": name, "Content-Type": "application/octet-stream"}
-    return _PlainFile(place, headers=headers)
+    if isinstance(found, Path):
+        return _PlainFile(found, headers=headers)
+    return await answer_object(request, found, headers)
 
 
 class _PlainFile(web.FileResponse):
@@ -61,9 +65,15 @@ async def read_archive(request: web.Request) -> web.StreamResponse:
     files, path = await find_files(request), request.query.get("path", "").rstrip("/")
     is_checked = request.query.get("check_path", "").lower() in ("1", "true")
     if is_checked and path and await asyncio.to_thread(files.is_file, path):
-        return await answer_file(files, path)
-    folder = await asyncio.to_thread(files.find_folder, path)
-    name = folder.name.encode("ascii", "replace").decode().replace('"', "_").replace("?", "_")
+        return await answer_file(request, files, path)
+    await asyncio.to_thread(files.check_folder, path)
+    name = (
+        (path.rpartition("/")[2] or request.match_info.get("uuid", "files"))
+        .encode("ascii", "replace")
+        .decode()
+        .replace('"', "_")
+        .replace("?", "_")
+    )
     response = web.StreamResponse(
         headers={
             **_SAFE,

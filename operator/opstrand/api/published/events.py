@@ -26,7 +26,8 @@ from opstrand.artifacts.events import (
     read_text,
     resource_path,
 )
-from opstrand.artifacts.folder import MissingFile, RunFiles
+from opstrand.artifacts.folder import RunFiles
+from opstrand.artifacts.names import MissingFile
 from opstrand.runs.protocols import RunNotFound
 
 Series = list[dict[str, Any]]

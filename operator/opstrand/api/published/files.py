@@ -34,26 +34,28 @@ from opstrand.runs.protocols import RunNotFound
 
 @dataclass(frozen=True)
 class KeptFiles:
-    """The files of all runs: a folder on the API's volume.
+    """The files of all runs: a folder on the API's volume, and a bucket where there is one.
 
     `read_uid` returns the uid of the living namespace of a name, which an earlier one of that name
-    did not have; None if there is none.
+    did not have; None if there is none. `of_run` returns the files of one run, by this folder, the
+    uid of its namespace and its uuid.
     """
 
     base: Path
     read_uid: Callable[[str], Awaitable[str | None]]
+    of_run: Callable[[Path, str, str], RunFiles] = RunFiles
 
     async def open(self, project: str, uuid: str) -> RunFiles:
         """The files of one run. Raises `RunNotFound` where the project is gone."""
         uid = await self.read_uid(project)
         if uid is None:
             raise RunNotFound(uuid)
-        return RunFiles(self.base, uid, uuid)
+        return self.of_run(self.base, uid, uuid)
 
     async def delete(self, project_uid: str, uuid: str) -> None:
         """Delete all files of a run, its logs too; there may be none."""
         if project_uid:
-            await asyncio.to_thread(RunFiles(self.base, project_uid, uuid).delete_all)
+            await asyncio.to_thread(self.of_run(self.base, project_uid, uuid).delete_all)
             await asyncio.to_thread(delete_logs, run_folder(self.base, project_uid, uuid))
 
 

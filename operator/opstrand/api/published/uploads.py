@@ -30,8 +30,8 @@ from opstrand.api.published.request import (
     validate,
 )
 from opstrand.artifacts.archive import unpack
-from opstrand.artifacts.folder import MissingFile, RunFiles
-from opstrand.artifacts.names import check_path
+from opstrand.artifacts.folder import RunFiles
+from opstrand.artifacts.names import MissingFile, check_path
 from opstrand.artifacts.receiving import Announced, Mismatch, Receiver, Scratch
 
 #: Transfers that a request writes at this moment.

@@ -33,7 +33,7 @@ async def list_artifacts(request: web.Request) -> web.Response:
 
 async def read_artifact(request: web.Request) -> web.StreamResponse:
     files = await _find_files(request, Verb.READ_ARTIFACTS)
-    return await answer_file(files, request.match_info["path"])
+    return await answer_file(request, files, request.match_info["path"])
 
 
 async def write_artifact(request: web.Request) -> web.Response:

@@ -77,11 +77,13 @@ class Connection:
 class Catalog:
     """Every connection by name.
 
-    `store` is the artifacts store: where runs leave their files, if they leave them anywhere.
+    `store` is the artifacts store that Pods mount: where runs leave their files. `bucket` is the
+    one that the API writes to instead, with what the collectors of Pods send to it.
     """
 
     connections: Mapping[str, Connection] = field(default_factory=dict)
     store: Connection | None = None
+    bucket: Connection | None = None
     #: False if the caller did not say which connections exist: then what names one is refused for
     #: that reason.
     is_given: bool = True
@@ -123,6 +125,8 @@ def read_catalog(file: CatalogFile) -> Catalog:
     connections = {one.name: _read(one) for one in file.connections}
     if store is not None:
         connections.setdefault(store.name, store)
+    if store is not None and store.is_bucket:
+        return Catalog(connections, bucket=store)
     return Catalog(connections, store)
 
 

@@ -4,31 +4,55 @@ an archive; nothing appears half, and nothing leaves the run's folder.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from obstore.store import MemoryStore
 from tests.support.loopback_api import keep_files
 from tests.support.running_run import RUN, UUID, operation
 
 from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken
+from opstrand.artifacts.bucket import Bucket
 from opstrand.runs.memory import MemoryRuns
 
 Api = TestClient[Any, Any]
+Kept = Callable[[], list[str]]
 STREAM = RUN.replace("/api/v1/", "/streams/v1/quick-start/")
 FILE, FOLDER = STREAM + "/artifact", STREAM + "/artifacts"
 
 
+@pytest.fixture(params=["folder", "bucket"])
+def bucket(request: pytest.FixtureRequest) -> Bucket | None:
+    """Return where the files are kept: a folder, or a bucket that is in memory."""
+    return Bucket("memory://", MemoryStore()) if request.param == "bucket" else None
+
+
 @pytest.fixture
-async def api(runs: MemoryRuns, tmp_path: Path) -> AsyncIterator[Api]:
-    server = TestServer(create_app(runs, StaticToken("secret"), files=keep_files(tmp_path)))
+def kept(tmp_path: Path, bucket: Bucket | None) -> Kept:
+    """Return a function that lists every file that is kept."""
+
+    def list_all() -> list[str]:
+        found = kept_files(tmp_path)
+        if bucket is not None:
+            found += [f"artifacts/{one.key}" for one in bucket.walk("")]
+        return sorted(found)
+
+    return list_all
+
+
+@pytest.fixture
+async def api(runs: MemoryRuns, tmp_path: Path, bucket: Bucket | None) -> AsyncIterator[Api]:
+    files = keep_files(tmp_path, bucket)
+    server = TestServer(create_app(runs, StaticToken("secret"), files=files))
     async with TestClient(server, headers={"Authorization": "Token secret"}) as client:
         yield client
 
@@ -73,7 +97,7 @@ async def upload(api: Api, route: str, data: bytes, description: str | None) -> 
     return answer.status, await answer.text()
 
 
-async def test_what_was_sent_is_read_back_equal(api: Api, tmp_path: Path) -> None:
+async def test_what_was_sent_is_read_back_equal(api: Api, kept: Kept) -> None:
     data = bytes(range(256)) * 12_000
     for path in ("a", "outputs/ünï çode #1.bin", "empty"):
         content = b"" if path == "empty" else data
@@ -82,7 +106,7 @@ async def test_what_was_sent_is_read_back_equal(api: Api, tmp_path: Path) -> Non
             {"offset": len(content), "isComplete": True},
         )
         assert await read(api, path) == (200, content)
-    assert kept_files(tmp_path) == [
+    assert kept() == [
         f"artifacts/uid-of-quick-start/{UUID}/{path}"
         for path in ("a", "empty", "outputs/ünï çode #1.bin")
     ]
@@ -103,7 +127,7 @@ async def test_a_file_in_parts_appears_when_it_is_whole(api: Api) -> None:
     assert await read(api, "m") == (200, data)
 
 
-async def test_a_file_that_changed_while_it_was_sent_is_not_kept(api: Api, tmp_path: Path) -> None:
+async def test_a_file_that_changed_while_it_was_sent_is_not_kept(api: Api, kept: Kept) -> None:
     assert (await put(api, "f", b"first"))[0] == 200
     status, answer = await put(api, "f", b"after", sha256=hashlib.sha256(b"befor").hexdigest())
     assert (status, answer["detail"]) == (409, "'f' changed while it was sent")
@@ -111,7 +135,7 @@ async def test_a_file_that_changed_while_it_was_sent_is_not_kept(api: Api, tmp_p
     assert status == 409
     assert "longer" in answer["detail"]
     assert await read(api, "f") == (200, b"first")
-    assert len(kept_files(tmp_path)) == 1
+    assert len(kept()) == 1
 
 
 @pytest.mark.parametrize(
@@ -129,6 +153,27 @@ async def test_ranges_of_a_file(api: Api, asked: str, status: int, data: bytes |
     assert answer.status == status
     if data is not None:
         assert await answer.read() == data
+
+
+async def test_a_file_is_sent_only_if_it_changed(api: Api) -> None:
+    await put(api, "digits", b"0123456789")
+    answer = await api.get(FILE, params={"path": "digits"})
+    tag, since = answer.headers["ETag"], answer.headers["Last-Modified"]
+    for headers, status in (
+        ({"If-None-Match": tag}, 304),
+        ({"If-None-Match": '"other"'}, 200),
+        ({"If-Match": tag}, 200),
+        ({"If-Match": '"other"'}, 412),
+        ({"If-Modified-Since": since}, 304),
+        ({"If-Match": tag, "Range": "bytes=3-"}, 206),
+    ):
+        one = await api.get(FILE, params={"path": "digits"}, headers=headers)
+        assert one.status == status, headers
+    head = await api.head(FILE, params={"path": "digits"})
+    assert (head.status, head.headers["Content-Length"]) == (200, "10")
+    await put(api, "digits", b"9876543210")
+    later = await api.get(FILE, params={"path": "digits"}, headers={"If-Match": tag})
+    assert later.status == 412
 
 
 async def test_no_browser_runs_what_a_run_wrote(api: Api) -> None:
@@ -202,23 +247,38 @@ def _link_archive() -> bytes:
     return packed.getvalue()
 
 
+def _bomb(head: bytes, size: int) -> bytes:
+    """Return an archive whose first member is of this type and size, all zeros."""
+    member = tarfile.TarInfo("bomb")
+    member.type, member.size = head, size
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1) as file:
+        file.write(member.tobuf(tarfile.GNU_FORMAT))
+        for _ in range(min(size, 64 * 1024**2) // 1024**2):
+            file.write(bytes(1024**2))
+    return packed.getvalue()
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [
+        (_bomb(tarfile.REGTYPE, 2**40), "more than"),
+        (_bomb(tarfile.XHDTYPE, 64 * 1024**2), "a head of more than"),
+        (_bomb(tarfile.GNUTYPE_LONGNAME, 64 * 1024**2), "a head of more than"),
         (pack({"good": b"1", "../../evil": b"2"}), "has the part '..'"),
         (pack({"good": b"1", "/etc/evil": b"2"}), "absolute"),
         (_link_archive(), "link"),
         (pack({"good": b"1" * 100_000})[:-40], "not a whole tar archive"),
         (b"no archive", "not a whole tar archive"),
     ],
-    ids=["leads out", "absolute", "link", "cut", "none"],
+    ids=["large", "long head", "long name", "leads out", "absolute", "link", "cut", "none"],
 )
 async def test_of_a_bad_archive_nothing_is_kept(
-    api: Api, tmp_path: Path, data: bytes, why: str
+    api: Api, kept: Kept, data: bytes, why: str
 ) -> None:
     status, text = await upload(api, FOLDER, data, '{"untar": true}')
     assert (status, why in text) == (400, True), text
-    assert kept_files(tmp_path) == []
+    assert kept() == []
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a\nb", "n" * 300, "", "a/"])
@@ -247,13 +307,11 @@ async def test_files_outlive_their_run_for_people(api: Api, runs: MemoryRuns) ->
     assert (await api.get(other, params={"path": "a"})).status == 404
 
 
-async def test_a_run_that_is_deleted_through_the_api_leaves_no_file(
-    api: Api, tmp_path: Path
-) -> None:
+async def test_a_run_that_is_deleted_through_the_api_leaves_no_file(api: Api, kept: Kept) -> None:
     await put(api, "a", b"1")
     await put(api, "b", b"1", size=2)
     assert (await api.delete(RUN)).status == 204
-    assert kept_files(tmp_path) == []
+    assert kept() == []
 
 
 async def test_an_api_without_a_folder_says_so(runs: MemoryRuns) -> None:

@@ -105,8 +105,8 @@ def test_every_other_kind_needs_no_schema(kind: str) -> None:
             "unknown key 'nam'; did you mean 'name'?",
         ),
         (
-            "artifactsStore: {name: s, kind: s3, schema: {bucket: 's3://b'}}",
-            "this version keeps files on volumes",
+            "artifactsStore: {name: s, kind: git, schema: {url: https://x}}",
+            "files are kept on volumes (volume_claim, host_path) and in buckets (gcs, s3, wasb)",
         ),
         (
             "artifactsStore: {name: s, kind: host_path, schema: {hostPath: /s, mountPath: /s, "
