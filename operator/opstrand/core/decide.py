@@ -26,7 +26,7 @@ from opstrand.core.lifecycle.resume import find_new
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.phase import Phase
 from opstrand.core.pipelines.hooks import has_open_hooks
-from opstrand.core.runtimes.hooks import fire_hooks, list_hook_asks, refuse_hook
+from opstrand.core.runtimes.hooks import fire_hooks, list_hook_asks, refuse_hook, renew_hooks
 from opstrand.core.runtimes.registry import runtime_of
 from opstrand.core.runtimes.resuming import find_resume
 from opstrand.core.runtimes.starting import start
@@ -69,7 +69,9 @@ def decide(snapshot: Snapshot) -> Decision:
     if snapshot.phase.is_final:
         runtime = runtime_of(snapshot.status)
         resumed = find_resume(snapshot, runtime)
-        return resumed or fire_hooks(snapshot) or runtime.clear(snapshot)
+        if resumed is not None:
+            return renew_hooks(resumed)
+        return fire_hooks(snapshot) or runtime.clear(snapshot)
     if not snapshot.is_frozen:
         return start(snapshot)
     return runtime_of(snapshot.status).advance(snapshot)

@@ -225,6 +225,7 @@ def _is_hooks(value: Any) -> bool:
         isinstance(value, Mapping)
         and isinstance(value.get("states"), str)
         and _are_mappings(value.get("problems") or [])
+        and _is_count(value.get("round", 0))
     )
 
 

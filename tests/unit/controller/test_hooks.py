@@ -204,6 +204,22 @@ async def test_the_edge_says_that_it_is_a_hook(cluster: MemoryCluster) -> None:
     assert hook["metadata"]["labels"] == {names.HOOK: uuid, names.OP: "hook-0"}
 
 
+async def test_the_hooks_of_a_run_that_is_resumed_fire_after_its_next_end_too(
+    cluster: MemoryCluster,
+) -> None:
+    await start(cluster, {"trigger": "failed"}, {"trigger": "succeeded"})
+    await end(cluster, 1)
+    assert cluster.status("train")["hooks"] == {"states": "rk"}
+    await cluster.edit("train", "control", {"resume": 1})
+    await cluster.settle()
+    assert cluster.status("train")["hooks"] == {"states": "..", "round": 1}
+    await end(cluster)
+    status = cluster.status("train")
+    assert (status["phase"], status["hooks"]) == ("Succeeded", {"states": "kr", "round": 1})
+    ended = sorted(read_params(one)["status"] for one in await list_hook_runs(cluster))
+    assert ended == ["failed", "succeeded"]
+
+
 async def test_the_failure_of_a_hook_changes_nothing_of_the_run(cluster: MemoryCluster) -> None:
     await start(cluster, {})
     await end(cluster)

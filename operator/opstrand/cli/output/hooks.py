@@ -41,7 +41,7 @@ def describe_hooks(body: Body, others: Sequence[Body]) -> str:
         [
             f"  hooks[{index}]",
             _WORDS.get(letter, letter),
-            *_describe_run(name_hook_run(body, index), made),
+            *_describe_run(name_hook_run(body, index, record.round), made),
             one_line(problems.get(index, "")),
         ]
         for index, letter in enumerate(record.states)

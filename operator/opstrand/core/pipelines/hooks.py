@@ -7,7 +7,7 @@ Owns `status.hooks`: one letter for each hook, so that each fires once. Must not
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from opstrand.core import names
@@ -34,10 +34,15 @@ TRIGGERS = ("succeeded", "failed", "stopped", "skipped", "upstream_failed", "don
 
 @dataclass(frozen=True)
 class Record:
-    """What a status keeps of the hooks. `problems`: why some of them did not fire."""
+    """What a status keeps of the hooks.
+
+    `problems`: why some of them did not fire. `round`: how often the run was resumed: its hooks
+    fire after each of its ends.
+    """
 
     states: str = ""
     problems: tuple[Mapping[str, Any], ...] = ()
+    round: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -46,19 +51,28 @@ class Record:
     def with_problem(self, index: int, reason: str, message: str) -> Record:
         problem = {"hook": index, "reason": reason, "message": shorten(message, MESSAGE)}
         others = tuple(one for one in self.problems if one.get("hook") != index)
-        return Record(self.states, (*others, problem))
+        return replace(self, problems=(*others, problem))
 
     def without_problem(self, index: int) -> Record:
-        return Record(self.states, tuple(one for one in self.problems if one.get("hook") != index))
+        problems = tuple(one for one in self.problems if one.get("hook") != index)
+        return replace(self, problems=problems)
 
     def with_letter(self, index: int, letter: str) -> Record:
         states = self.states[:index] + letter + self.states[index + 1 :]
-        return Record(states, self.problems)
+        return replace(self, states=states)
+
+    def renewed(self) -> Record:
+        """Return the record of a run that is resumed: all hooks are open again."""
+        return Record(OPEN * len(self.states), (), self.round + 1)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what the status stores."""
         problems = [dict(one) for one in self.problems]
-        return {"states": self.states, **({"problems": problems} if problems else {})}
+        return {
+            "states": self.states,
+            **({"problems": problems} if problems else {}),
+            **({"round": self.round} if self.round else {}),
+        }
 
 
 def read_record(status: Mapping[str, Any]) -> Record:
@@ -67,8 +81,9 @@ def read_record(status: Mapping[str, Any]) -> Record:
     states = stored.get("states") if isinstance(stored, Mapping) else None
     if not isinstance(stored, Mapping) or not isinstance(states, str):
         return Record()
-    problems = stored.get("problems") or ()
-    return Record(states, tuple(one for one in problems if isinstance(one, Mapping)))
+    problems, number = stored.get("problems") or (), stored.get("round")
+    known = tuple(one for one in problems if isinstance(one, Mapping))
+    return Record(states, known, number if isinstance(number, int) else 0)
 
 
 def has_open_hooks(status: Any) -> bool:
@@ -213,14 +228,17 @@ def list_components(hooks: Any) -> list[str]:
 # -- the run of one hook ---------------------------------------------------------------------------
 
 
-def name_hook_run(body: Body, index: int) -> str:
-    """Return the name of the run of a hook; no operation of a pipeline can have its key."""
+def name_hook_run(body: Body, index: int, number: int = 0) -> str:
+    """Return the name of the run of a hook; no operation of a pipeline can have its key.
+
+    `number`: the round of the record.
+    """
     metadata = body["metadata"]
-    uuid = names.run_uuid(str(metadata["uid"]))
-    return names.child_name(str(metadata["name"]), uuid, f"hook:{index}")
+    uuid, key = names.run_uuid(str(metadata["uid"])), f"hook:{index}"
+    return names.child_name(str(metadata["name"]), uuid, f"{key}:{number}" if number else key)
 
 
-def render_hook_run(body: Body, index: int, spec: Mapping[str, Any]) -> Manifest:
+def render_hook_run(body: Body, index: int, spec: Mapping[str, Any], number: int = 0) -> Manifest:
     """Return the manifest of the run of a hook.
 
     The run that it is for is its owner, but does not control it: that run is over.
@@ -233,7 +251,7 @@ def render_hook_run(body: Body, index: int, spec: Mapping[str, Any]) -> Manifest
         "apiVersion": names.API_VERSION,
         "kind": "Operation",
         "metadata": {
-            "name": name_hook_run(body, index),
+            "name": name_hook_run(body, index, number),
             "namespace": metadata["namespace"],
             "labels": {
                 names.HOOK: names.run_uuid(str(metadata["uid"])),

@@ -74,7 +74,17 @@ def with_hooks(snapshot: Snapshot, decision: Decision) -> Decision:
     states = _find_states(snapshot, status)
     if states is None or (not states and HOOKS_KEY not in status):
         return decision
-    return replace(decision, status={**status, HOOKS_KEY: Record(states).as_dict()})
+    record = replace(read_record(status), states=states)
+    return replace(decision, status={**status, HOOKS_KEY: record.as_dict()})
+
+
+def renew_hooks(decision: Decision) -> Decision:
+    """Return the decision to resume a run with open hooks: they fire after its next end."""
+    status = decision.status or {}
+    if HOOKS_KEY not in status or parse_phase(status).is_final:
+        return decision
+    record = read_record(status).renewed()
+    return replace(decision, status={**status, HOOKS_KEY: record.as_dict()})
 
 
 def _find_states(snapshot: Snapshot, status: Mapping[str, Any]) -> str | None:
@@ -129,10 +139,10 @@ def list_hooks(prepared: Prepared) -> tuple[Mapping[str, Any], ...]:
 
 def list_hook_asks(snapshot: Snapshot) -> tuple[Ask, ...]:
     """Return what must be known of the runs of hooks that are not decided."""
-    states = read_record(snapshot.status).states
+    record = read_record(snapshot.status)
     return tuple(
-        Known(_OPERATION, name_hook_run(snapshot.body, index))
-        for index, letter in enumerate(states)
+        Known(_OPERATION, name_hook_run(snapshot.body, index, record.round))
+        for index, letter in enumerate(record.states)
         if letter == OPEN
     )
 
@@ -147,8 +157,9 @@ def fire_hooks(snapshot: Snapshot) -> Decision | None:
         return _give_up(snapshot, record, prepared)
     hooks = list_hooks(prepared)
     if UNREAD in record.states or len(record.states) != len(hooks):
-        return _write(snapshot, Record(OPEN * len(hooks)), again=0.0 if hooks else None)
-    return _fire(snapshot, record, _Hooks(snapshot, prepared, hooks))
+        new = Record(OPEN * len(hooks), (), record.round)
+        return _write(snapshot, new, again=0.0 if hooks else None)
+    return _fire(snapshot, record, _Hooks(snapshot, prepared, hooks, record.round))
 
 
 def refuse_hook(snapshot: Snapshot, refusal: Refusal) -> Decision | None:
@@ -169,7 +180,7 @@ def refuse_hook(snapshot: Snapshot, refusal: Refusal) -> Decision | None:
 def _give_up(snapshot: Snapshot, record: Record, error: SpecError) -> Decision:
     """Record that hooks cannot run because the file of the run cannot be read."""
     states = record.states.replace(UNREAD, "")
-    given_up = Record(states.replace(OPEN, REFUSED), record.problems)
+    given_up = replace(record, states=states.replace(OPEN, REFUSED))
     for index, letter in enumerate(states):
         if letter == OPEN:
             given_up = given_up.with_problem(index, error.reason, error.message)
@@ -207,7 +218,9 @@ def _fire(snapshot: Snapshot, record: Record, hooks: _Hooks) -> Decision:
 
 def _is_created(snapshot: Snapshot, index: int) -> bool:
     """Return whether the run of a hook is known to be one that this run asked for."""
-    found = snapshot.answers.get(Known(_OPERATION, name_hook_run(snapshot.body, index)))
+    number = read_record(snapshot.status).round
+    name = name_hook_run(snapshot.body, index, number)
+    found = snapshot.answers.get(Known(_OPERATION, name))
     return found is not None and bool(found.own_uid)
 
 
@@ -224,13 +237,15 @@ class _Hooks:
     snapshot: Snapshot
     prepared: Prepared
     written: Sequence[Mapping[str, Any]]
+    round: int
 
     def render(self, index: int) -> Manifest | None:
         """Return the run of a hook; None if it is not due. Raises SpecError."""
         hook, path = self.written[index], f"hooks[{index}]"
         if not self._is_triggered(hook, path) or not self._holds(hook, path):
             return None
-        return render_hook_run(self.snapshot.body, index, self._make_operation(hook, path))
+        operation = self._make_operation(hook, path)
+        return render_hook_run(self.snapshot.body, index, operation, self.round)
 
     @cached_property
     def values(self) -> Mapping[str, Any]:

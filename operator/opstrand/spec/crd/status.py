@@ -166,6 +166,7 @@ def status_schema() -> Schema:
                     # . not decided, r its run was created, k not due, f it cannot run, ? not read.
                     states={**_TEXT, "maxLength": 100},
                     problems=_list(_object(hook=_COUNT, reason=_TEXT, message=_TEXT), 100),
+                    round=_COUNT,
                 ),
             },
             "inherited": _values("What the runs of a pipeline inherit, final before they start."),

@@ -37,6 +37,7 @@ MEANINGS = {
     "children.failed": "How many have failed.",
     "children.running": "How many run now.",
     "hooks.states": "A letter for each hook, in order.",
+    "hooks.round": "How often the run was resumed: its hooks fire after each end.",
     "hooks.problems": "Why some of the hooks did not fire.",
     "hooks.problems[].hook": "The index of the hook.",
     "hooks.problems[].reason": "Why, as one stable word.",

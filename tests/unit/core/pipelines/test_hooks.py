@@ -114,6 +114,9 @@ def test_a_record_survives_its_status() -> None:
     record = Record("..").with_letter(1, "f").with_problem(1, "InvalidSpec", "no")
     assert read_record({"hooks": record.as_dict()}) == record
     assert record.without_problem(1).as_dict() == {"states": ".f"}
+    again = record.renewed()
+    assert again.as_dict() == {"states": "..", "round": 1}
+    assert read_record({"hooks": again.as_dict()}) == again
     assert record.with_problem(1, "TemplateError", "x").problems[0]["reason"] == "TemplateError"
 
 
