@@ -1,15 +1,17 @@
 """What earlier attempts of a run wrote to a series, which the file of a later one would replace.
 
 An attempt starts with an empty folder, so its file does not continue the one that is kept. That one
-is set aside, and counts up to the first step of its successor. Owns when a file continues another.
-Must not know HTTP. All functions block.
+is set aside, and counts up to the first step of its successor. A resumed attempt continues the
+file, which the time of the restart divides. Owns when a file continues another. Must not know HTTP.
+All functions block.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -56,6 +58,40 @@ def read_earlier(earlier: Path, later: Path) -> Iterator[bytes]:
             yield line
 
 
+def drop_replaced(lines: Sequence[bytes], restarts: Sequence[str]) -> list[bytes]:
+    """Return the events without those that a later attempt replaced: from its first step on.
+
+    `restarts`: the times after which a later attempt wrote, in their order.
+    """
+    kept = list(lines)
+    for restart in filter(None, map(_parse_time, restarts)):
+        times = (_parse_time(_read_timestamp(line)) for line in kept)
+        later = (at for at, time in enumerate(times) if time is not None and time >= restart)
+        start = next(later, len(kept))
+        first = next((one for one in map(read_step, kept[start:]) if one is not None), None)
+        if first is not None:
+            before = ((line, read_step(line)) for line in kept[:start])
+            kept[:start] = [line for line, step in before if step is None or step < first]
+    return kept
+
+
+def _read_timestamp(line: bytes) -> str:
+    if not line.startswith(b"{"):
+        return line.split(b"|", 2)[1].decode("utf-8", "replace") if b"|" in line else ""
+    try:
+        return str(json.loads(line).get("timestamp"))
+    except (ValueError, AttributeError, RecursionError):
+        return ""
+
+
+def _parse_time(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def read_step(line: bytes) -> float | None:
     """Return the step of an event; None if it has none."""
     try:
@@ -65,7 +101,7 @@ def read_step(line: bytes) -> float | None:
         else:
             step = line.partition(b"|")[0]
         return float(step)
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from opstrand.artifacts.attempts import SUFFIX, read_earlier
+from opstrand.artifacts.attempts import SUFFIX, drop_replaced, read_earlier
 from opstrand.artifacts.lines import LONGEST, count_lines, pick_lines, read_lines, spread
 
 #: Kinds whose files have a JSON object in each line.
@@ -32,10 +32,14 @@ Columns = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class SeriesFile:
-    """Where a series is: the file of the last attempt, and one with what earlier ones wrote."""
+    """Where a series is: the file of the last attempt, and one with what earlier ones wrote.
+
+    `restarts`: the times at which attempts began that may continue the file of an earlier one.
+    """
 
     place: Path
     earlier: Path
+    restarts: tuple[str, ...] = ()
 
 
 def event_path(kind: str, name: str) -> str:
@@ -98,6 +102,9 @@ def _as_number(text: str) -> int | float | None:
 def _read_lines(series: SeriesFile, most: int) -> list[bytes]:
     """Return the events: the first, the last, and those between at equal distances."""
     earlier = list(read_earlier(series.earlier, series.place))
+    if series.restarts:
+        events = (*earlier, *islice(read_lines(series.place), 1, None))
+        return _choose(drop_replaced([one for one in events if one.strip()], series.restarts), most)
     # The first line is the header, or empty.
     count = max(0, count_lines(series.place) - 1)
     size, both = series.place.stat().st_size + sum(map(len, earlier)), len(earlier) + count
@@ -110,3 +117,11 @@ def _read_lines(series: SeriesFile, most: int) -> list[bytes]:
     else:
         own = islice(read_lines(series.place), 1, None)
     return [line for line in (*earlier, *own) if line.strip() and len(line) < LONGEST]
+
+
+def _choose(lines: list[bytes], most: int) -> list[bytes]:
+    size = sum(map(len, lines))
+    if size > _MOST_BYTES:
+        most = max(1, min(most, len(lines) * _MOST_BYTES // size))
+    chosen = (lines[index] for index in spread(len(lines), most))
+    return [line for line in chosen if len(line) < LONGEST]

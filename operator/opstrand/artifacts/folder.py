@@ -46,6 +46,8 @@ class RunFiles:
         self.folder = base / "artifacts" / project_uid / uuid
         self.incoming = base / "incoming" / project_uid / uuid
         self.earlier = base / "earlier" / project_uid / uuid
+        #: When attempts began that may continue the series of an earlier one.
+        self.restarts: tuple[str, ...] = ()
 
     @classmethod
     def at(cls, folder: Path, incoming: Path) -> RunFiles:

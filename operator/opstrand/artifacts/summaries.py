@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from opstrand.artifacts.attempts import SUFFIX
@@ -32,11 +31,13 @@ def list_series(files: RunFiles) -> list[Summary]:
     for folder, kind, listed in _iter_folders(files):
         for name in _list_names(files, folder):
             path = f"{folder}/{name}{SUFFIX}"
-            place = files.find_file(path)
-            facts = place.stat()
-            summary = _summarize(
-                place, files.earlier / path, kind, facts.st_size, facts.st_mtime_ns
-            )
+            try:
+                place = files.find_file(path)
+                facts = place.stat()
+                series = SeriesFile(place, files.earlier / path, files.restarts)
+                summary = _summarize(series, kind, facts.st_size, facts.st_mtime_ns)
+            except (MissingFile, FileNotFoundError):
+                continue  # deleted since
             if summary is not None and len(found) < _MOST:
                 found.append({"name": name, "kind": listed, "path": path, "summary": summary})
     return found
@@ -62,9 +63,9 @@ def _list_names(files: RunFiles, folder: str) -> list[str]:
 
 
 @lru_cache(maxsize=4096)
-def _summarize(place: Path, earlier: Path, kind: str, size: int, changed: int) -> Summary | None:
+def _summarize(series: SeriesFile, kind: str, size: int, changed: int) -> Summary | None:
     """Summarize a file of this size and time; None if it has no event."""
-    columns = read_columns(SeriesFile(place, earlier), kind, _MOST_POINTS)
+    columns = read_columns(series, kind, _MOST_POINTS)
     steps = [step for step in columns["step"] if step is not None]
     times = [time for time in columns["timestamp"] if time]
     if not columns["step"]:
@@ -72,7 +73,7 @@ def _summarize(place: Path, earlier: Path, kind: str, size: int, changed: int) -
     count = len(columns["step"])
     summary: Summary = {"is_event": True}
     if count >= _MOST_POINTS:
-        count = count_lines(place) - 1
+        count = count_lines(series.place) - 1
     if steps:
         number = count if len(steps) == len(columns["step"]) else len(steps)
         summary["step"] = {"count": number, "min": steps[0], "max": steps[-1]}

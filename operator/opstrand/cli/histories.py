@@ -43,14 +43,15 @@ def read_folder(folder: Path, body: Mapping[str, Any], wanted: Wanted) -> Iterat
     """Read the metrics whose files are in a folder. A link is not followed."""
     from opstrand.artifacts.attempts import SUFFIX
     from opstrand.artifacts.events import SeriesFile, read_columns
+    from opstrand.runs.bodies import list_restarts
 
     for place in sorted(folder.glob(f"*{SUFFIX}")):
         name = place.name.removesuffix(SUFFIX)
         if place.is_symlink() or not place.is_file() or (wanted.names and name not in wanted.names):
             continue
         # All attempts of a local run write to one file.
-        columns = read_columns(SeriesFile(place, place / "none"), _METRIC, wanted.most)
-        yield make_history(body, name, columns)
+        series = SeriesFile(place, place / "none", list_restarts(body))
+        yield make_history(body, name, read_columns(series, _METRIC, wanted.most))
 
 
 def make_history(body: Mapping[str, Any], name: str, columns: Mapping[str, Any]) -> History:

@@ -40,6 +40,8 @@ _SECTIONS = {
     "matrix": ("mapping", "grid", "random", "hyperband", "bayes", "tpe", "iterative"),
     "schedule": ("cron", "interval", "datetime"),
 }
+#: Entries of the history after which another attempt begins.
+_RESTARTS = (Phase.RETRYING.published, Phase.RESUMING.published)
 #: Maximum characters of a name that is kept beside a head. A longer name is read from the whole
 #: body.
 _NAME = 1024
@@ -130,3 +132,9 @@ def read_beside(body: Body) -> dict[str, Any]:
     }
     kept["original"] = original_of(body)
     return kept | ({"name": name} if len(name) <= _NAME else {})
+
+
+def list_restarts(body: Body) -> tuple[str, ...]:
+    """Return when attempts began after the first one: what they wrote is later than that."""
+    history = read_status(body).get("history") or ()
+    return tuple(str(one["at"]) for one in history if one.get("status") in _RESTARTS)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from opstrand.artifacts.attempts import is_series, read_earlier, read_step, set_aside
+from opstrand.artifacts.attempts import drop_replaced, is_series, read_earlier, read_step, set_aside
 
 HEAD = "step|timestamp|metric"
 
@@ -41,6 +42,41 @@ def supersede(folder: Path, *contents: str) -> tuple[list[str], str]:
 )
 def test_what_counts(tmp_path: Path, contents: list[str], counts: list[str]) -> None:
     assert supersede(tmp_path, *contents) == (counts, contents[-1])
+
+
+def at(second: int) -> str:
+    return f"2026-01-01 00:00:{second:02}+00:00"
+
+
+@pytest.mark.parametrize(
+    ("lines", "restarts", "kept"),
+    [
+        ([(0, 1), (1, 2), (2, 3)], [], [0, 1, 2]),
+        ([(0, 1), (1, 2), (0, 11), (1, 12)], [10], [2, 3]),
+        ([(0, 1), (1, 2), (1, 11), (2, 12)], [10], [0, 2, 3]),
+        ([(0, 1), (1, 2), (1, 2)], [], [0, 1, 2]),
+        ([(0, 1), (1, 2), (1, 11), (2, 12), (2, 21)], [10, 20], [0, 2, 4]),
+        ([(0, 1), (1, 2)], [10], [0, 1]),
+        ([(None, 1), (5, 2), (5, 11)], [10], [0, 2]),
+        ([(0, 1), (None, 11)], [10], [0, 1]),
+    ],
+)
+def test_a_later_attempt_in_the_same_file_replaces_from_its_first_step_on(
+    lines: list[tuple[int | None, int]], restarts: list[int], kept: list[int]
+) -> None:
+    metric = [f"{'' if step is None else step}|{at(second)}|1.0".encode() for step, second in lines]
+    text = [
+        json.dumps({"timestamp": at(second), "step": step, "text": "x"}).encode()
+        for step, second in lines
+    ]
+    times = [f"2026-01-01T00:00:{second}Z" for second in restarts]
+    for written in (metric, text):
+        assert drop_replaced(written, times) == [written[index] for index in kept]
+
+
+def test_what_has_no_time_is_kept() -> None:
+    lines = [b"", b"x", b"1|noon|2", b"{", b"[1]", b"3|2026-01-01 00:00:00|1"]
+    assert drop_replaced(lines, ["2025-01-01T00:00:00Z", "noon", ""]) == lines
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def read_series(
     for name in wanted:
         path = path_of(name)
         try:
-            series = SeriesFile(files.find_file(path), files.earlier / path)
+            series = SeriesFile(files.find_file(path), files.earlier / path, files.restarts)
         except MissingFile:
             continue
         read = read_text if orient == "csv" else read_columns

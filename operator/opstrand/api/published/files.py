@@ -28,8 +28,9 @@ from opstrand.api.published.request import (
 )
 from opstrand.artifacts.folder import RunFiles
 from opstrand.artifacts.log_chunks import delete_logs, run_folder
-from opstrand.runs.bodies import files_uuid, run_uuid
+from opstrand.runs.bodies import files_uuid, list_restarts, run_uuid
 from opstrand.runs.protocols import RunNotFound
+from opstrand.types import Body
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,10 @@ async def find_files(request: web.Request, given: str | None = None) -> RunFiles
     """
     refuse_connection(request.query.get("connection"))
     try:
-        uuid = files_uuid(await find_run(request, Verb.LOGS, given))
+        body = await find_run(request, Verb.LOGS, given)
     except RunNotFound:
         return await _find_files_left(request, parse_uuid(request, given))
-    return await _open(request, uuid)
+    return await open_run_files(request, body)
 
 
 async def _find_files_left(request: web.Request, uuid: str) -> RunFiles:
@@ -118,6 +119,15 @@ async def open_files(request: web.Request, project: str, uuid: str) -> RunFiles:
     if kept is None:
         raise NoFiles(_explain_absence(request, uuid))
     return await kept.open(project, uuid)
+
+
+async def open_run_files(request: web.Request, body: Body) -> RunFiles:
+    """The files of a run to read: those of an earlier run, if it took that one's result. Raises
+    `NoFiles`.
+    """
+    files = await open_files(request, body["metadata"]["namespace"], files_uuid(body))
+    files.restarts = list_restarts(body)
+    return files
 
 
 async def delete_files(request: web.Request, project: str, uuid: str) -> None:

@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel, Field, model_validator
 
 from opstrand.api.auth.callers import Verb
-from opstrand.api.published.files import NoFiles, open_files
+from opstrand.api.published.files import NoFiles, open_run_files
 from opstrand.api.published.listing import Searched
 from opstrand.api.published.reports import read_report, store_report
 from opstrand.api.published.request import OWNER, RUN, RUNS, find_run, page
@@ -74,7 +74,7 @@ async def _artifacts(request: web.Request, body: Body) -> list[dict[str, Any]]:
     stored = [artifact_view(item, uuid) for item in read_status(body).get("artifacts") or ()]
     known = {item["name"] for item in stored}
     try:
-        files = await open_files(request, body["metadata"]["namespace"], uuid)
+        files = await open_run_files(request, body)
     except (NoFiles, RunNotFound):
         return stored
     series = await asyncio.to_thread(list_series, files)

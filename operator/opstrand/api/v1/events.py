@@ -11,18 +11,17 @@ from aiohttp import web
 
 from opstrand.api.auth.callers import Verb
 from opstrand.api.published.events import read_series
-from opstrand.api.published.files import open_files
+from opstrand.api.published.files import open_run_files
 from opstrand.api.v1.answers import answer_json
 from opstrand.api.v1.models import Series, SeriesList, SeriesQuery
 from opstrand.api.v1.request import find_run, parse_query
 from opstrand.artifacts.events import event_path, resource_path
-from opstrand.runs.bodies import run_uuid
 
 
 async def read_events(request: web.Request) -> web.Response:
     query, kind = parse_query(request, SeriesQuery), request.match_info["kind"]
     body = await find_run(request, Verb.READ_ARTIFACTS)
-    files = await open_files(request, body["metadata"]["namespace"], run_uuid(body))
+    files = await open_run_files(request, body)
     names = list(dict.fromkeys(one.strip() for one in query.names.split(",") if one.strip()))
 
     def path_of(name: str) -> str:

@@ -137,6 +137,23 @@ async def test_a_later_attempt_replaces_from_its_first_step_on(api: Api, tmp_pat
     assert await read(api, STREAM + "/events/metric", names="loss") == []
 
 
+async def test_a_resumed_run_replaces_from_its_first_step_on(
+    api: Api, runs: MemoryRuns, tmp_path: Path
+) -> None:
+    """Its folder was restored, so it continues the file."""
+    body = runs.bodies["quick-start", "echo"]
+    history = [{"status": "resuming", "reason": "Resumed", "at": "2026-01-01T00:00:10Z"}]
+    await runs.put({**body, "status": {**body["status"], "history": history}})
+    points = ((0, 1), (1, 2), (2, 3), (1, 11), (2, 12), (3, 13))
+    lines = [f"{step}|2026-01-01 00:00:{second:02}+00:00|{second}" for step, second in points]
+    place = tmp_path / "artifacts" / "uid-of-quick-start" / UUID / "events/metric/loss.plx"
+    place.write_text("\n".join(["step|timestamp|metric", *lines]))
+    (found,) = await read(api, STREAM + "/events/metric", names="loss")
+    assert (found["data"]["step"], found["data"]["metric"]) == ([0, 1, 2, 3], [1, 11, 12, 13])
+    (found,) = await read(api, STREAM + "/events/metric", names="loss", sample="2")
+    assert found["data"]["step"] == [0, 3]
+
+
 async def test_an_answer_is_not_longer_than_memory_allows(
     api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
