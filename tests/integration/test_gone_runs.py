@@ -97,6 +97,11 @@ async def test_without_the_component_the_command_line_says_what_to_install(
     assert "the metrics of lonely cannot be reached" in drawn.stderr
     assert "kustomize edit add component aggregated" in drawn.stderr
     await admin.delete(OPERATIONS, PROJECT, "lonely")
+    await make_run(admin, "early")
+    done = await opstrand(plane, "logs", "early")
+    assert (done.code, done.errors) == (4, ["error: the Pod early-0 of early is gone"])
+    assert "kustomize edit add component aggregated" in done.stderr
+    await admin.delete(OPERATIONS, PROJECT, "early")
     listed = await opstrand(plane, "ls", "--all")
     assert listed.code == 5
     assert "runs whose Operation is gone are not kept in this cluster" in listed.stderr

@@ -119,6 +119,20 @@ async def show_kept_log(
         )
 
 
+async def explain_lost_log(api: KubeApi, body: Mapping[str, Any], pod: str) -> CliError:
+    """Return the error for a run whose Pod is gone, where no line of its log was found."""
+    name, code = body["metadata"]["name"], ExitCode.NOT_FOUND
+    try:
+        await api.list(RUNS, body["metadata"]["namespace"], limit=1)
+    except NotFound as absent:
+        if is_kind_unknown(absent):
+            hint = f"The API may have kept its lines. {INSTALL}"
+            return CliError(f"the Pod {pod} of {name} is gone", hint=hint, code=code)
+    except ApiError:
+        pass
+    return CliError(f"the Pod {pod} of {name} is gone, and its log with it", code=code)
+
+
 async def read_instead(
     api: LogApi, body: Mapping[str, Any], query: Mapping[str, Any], on_line: Callable[[bytes], None]
 ) -> bool:

@@ -332,7 +332,7 @@ async def _follow_all(
 
 async def _read(api: Any, body: Any, wish: _Wish, target: Target, sink: LineSink) -> None:
     """Show the log as it is now. Raises CliError if there is none yet, or if it is gone."""
-    from opstrand.cli.cluster.kept_runs import read_instead
+    from opstrand.cli.cluster.kept_runs import explain_lost_log, read_instead
     from opstrand.cli.cluster.missing_log import explain_no_log, explain_no_pod, list_containers
     from opstrand.cli.cluster.pod_lines import print_lines
     from opstrand.core.names import attempt_pod
@@ -367,9 +367,7 @@ async def _read(api: Any, body: Any, wish: _Wish, target: Target, sink: LineSink
         _check_kept(body, wish)
         if await read_kept():
             return
-        raise CliError(
-            f"the Pod {pod} of {name} is gone, and its log with it", code=ExitCode.NOT_FOUND
-        ) from None
+        raise await explain_lost_log(api, body, pod) from None
     except Invalid as error:
         raise await explain_no_log(
             api, body, pod, wish.container, target, error.server_message
