@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.local.conftest import Run
 
 PROGRAM = """
@@ -59,3 +60,19 @@ def test_what_there_is_nothing_of(here: Run, slow_and_fast: None, job: Callable[
     done = here("metrics", "slow", "nowhere", "--local", "-o", "json")
     assert done.code == 4
     assert [one["run"] for one in json.loads(done.out)] == ["slow"]
+
+
+def test_metrics_of_the_runs_that_a_matrix_made(
+    here: Run, job: Callable[..., Path], tmp_path: Path
+) -> None:
+    component = yaml.safe_load(job(PROGRAM.replace("RATE", "{{ rate }}"), "grid").read_text())
+    component["inputs"] = [{"name": "rate", "type": "float"}]
+    params = {"rate": {"kind": "choice", "value": [0.5, 1]}}
+    operation = {"matrix": {"kind": "grid", "params": params}, "component": component}
+    file = tmp_path / "grid.yaml"
+    file.write_text(yaml.safe_dump({"kind": "operation", **operation}, sort_keys=False))
+    ran = here("run", "--local", "-f", file, "--name", "tune")
+    assert ran.code == 0, ran
+    found = json.loads(here("metrics", "tune", "--local", "--metric", "loss", "-o", "json").out)
+    assert sorted(one["metrics"][0]["values"][0] for one in found) == [0.5, 1]
+    assert here("metrics", "tune", "--local").out.count("tune-") >= 2

@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,10 +26,15 @@ from opstrand.cli.output.console import say, show
 from opstrand.core.names import run_uuid
 from opstrand.types import Manifest
 
+if TYPE_CHECKING:
+    from opstrand.cli.runs import Runs
+
 #: Points of each metric that are read to draw it: more than a terminal has columns.
 _DRAWN = 1000
 _MOST = 100_000
 _HEIGHT = 16
+#: Runs of one pipeline that are read.
+_MOST_MADE = 50
 #: Columns where the output is no terminal, and at most.
 _WIDTH = 100
 _WIDEST = 160
@@ -57,8 +63,8 @@ def metrics(
     """Draw the metrics of runs, and compare them.
 
     Each metric is a chart, and each run a line in it. RUN is a name, as `-o name` prints it too, a
-    uuid, a prefix of either, or @latest. The metrics are those that the program logged until now,
-    also of a run whose Operation is gone.
+    uuid, a prefix of either, or @latest; of a pipeline or a matrix it is the runs that it made. The
+    metrics are those that the program logged until now, also of a run whose Operation is gone.
     """
     most = sample or (_DRAWN if output == "text" else _MOST)
     bodies, found, worst = execute(_read(target, runs, Wanted(names, resources, most)))
@@ -85,7 +91,8 @@ async def _read(
 
     async with open_runs(target) as runs:
         pairs, worst = await find_all(runs, names, with_gone=True)
-    bodies = list({body["metadata"]["uid"]: body for _, body in pairs}.values())
+        bodies = [one for _, body in pairs for one in await _expand(runs, body)]
+    bodies = list({body["metadata"]["uid"]: body for body in bodies}.values())
     if target.is_local:
         from opstrand.cli.histories import read_local
 
@@ -93,6 +100,22 @@ async def _read(
     from opstrand.cli.cluster.kept_metrics import read_kept
 
     return bodies, await read_kept(target, bodies, wanted), worst
+
+
+async def _expand(runs: Runs, body: Manifest) -> list[Manifest]:
+    """Return the runs that a pipeline made, and any other run itself."""
+    from opstrand.cli.cluster.kept_runs import is_kept
+    from opstrand.runs.members import find_made, is_pipeline
+
+    if not is_pipeline(body):
+        return [body]
+    async with runs.waiting():
+        listed = await runs.list_runs(with_gone=is_kept(body))
+    made = [one for one in find_made(body, listed) if not is_pipeline(one)]
+    made.sort(key=lambda one: str(one["metadata"]["name"]))
+    if len(made) > _MOST_MADE:
+        say(f"{body['metadata']['name']} made {len(made)} runs: {_MOST_MADE} of them are read")
+    return made[:_MOST_MADE] or [body]
 
 
 def _as_csv(found: Sequence[History]) -> str:
