@@ -16,8 +16,9 @@ from tests.support.loopback_api import TOKEN, LoopbackApi
 Open = Callable[..., Watched]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Yield it until the last test here: beside its loop, no test of another folder gets one."""
     with open_browser() as opened:
         yield opened
 

@@ -3,7 +3,7 @@
  *
  * Owns the addresses and the shape of errors. Must not know how anything is shown.
  */
-import { readToken } from "./session.js";
+import { dropToken, readToken } from "./session.js";
 
 /** Where the API is: the pages are below `ui/-/app/`, also behind the prefix of a proxy. */
 export const ROOT = new URL("../../../", import.meta.url);
@@ -76,6 +76,7 @@ export async function send(path, { method = "GET", body, tag, signal } = {}) {
     throw new ApiError(0, "The API does not answer. This page tries again by itself.");
   }
   if (answer.ok || answer.status === 304) return answer;
+  if (answer.status === 401) dropToken();
   throw new ApiError(answer.status, await readMessage(answer));
 }
 

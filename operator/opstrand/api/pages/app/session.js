@@ -18,6 +18,12 @@ export function keepToken(token) {
   sessionStorage.setItem(KEY, token);
 }
 
+/** Forget a token that the API does not accept any more. */
+export function dropToken() {
+  sessionStorage.removeItem(KEY);
+  dispatchEvent(new Event("opstrand:unauthenticated"));
+}
+
 /** Forget the token, here and in the other tabs. */
 export function forgetToken() {
   sessionStorage.removeItem(KEY);

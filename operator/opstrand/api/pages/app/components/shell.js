@@ -4,7 +4,7 @@ import { html, useEffect, useState } from "../html.js";
 import { RunPage } from "../run.js";
 import { RunsPage } from "../runs.js";
 import { addressOf, go, useRoute } from "../route.js";
-import { forgetToken, keepToken, readToken } from "../session.js";
+import { dropToken, forgetToken, keepToken, readToken } from "../session.js";
 import { currentTheme, switchTheme } from "../theme.js";
 import { Empty } from "./basics.js";
 
@@ -75,7 +75,7 @@ function SignIn({ project, onToken }) {
       await send("apis/runs.opstrand.dev/v1alpha1");
       onToken(token);
     } catch (failure) {
-      sessionStorage.clear();
+      dropToken();
       setError(/** @type {Error} */ (failure).message);
     }
   };
