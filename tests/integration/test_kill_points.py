@@ -167,7 +167,10 @@ HUB = {
     "spec": job("c", TWO_ATTEMPTS)["spec"]["component"],
 }
 _X_OF_A = {"x": {"ref": "ops.a", "value": "outputs.x", "contextOnly": True}}
-WITH_OUTPUT = job("a", {**UNTIL_RUNNING, "test/outputs": '{"x": 0.5}'})
+_WITH_X = {**UNTIL_RUNNING, "test/outputs": '{"x": 0.5}'}
+WITH_OUTPUT = job("a", _WITH_X)
+#: The result of any run of the component is taken.
+_ANY_VALUES = {"disable": False, "io": []}
 SCENARIOS = {
     "plain": Scenario((job("a", UNTIL_RUNNING),), 4),
     "chain": Scenario(
@@ -215,6 +218,15 @@ SCENARIOS = {
             WITH_OUTPUT,
         ),
         9,
+        ("Succeeded", "Succeeded"),
+    ),
+    # The second run waits for the first one and takes its result: two writes, and no Pod.
+    "result": Scenario(
+        (
+            job("b", _WITH_X, params=_X_OF_A, cache=_ANY_VALUES),
+            job("a", _WITH_X, cache=_ANY_VALUES),
+        ),
+        6,
         ("Succeeded", "Succeeded"),
     ),
     "config-map": Scenario(

@@ -18,7 +18,7 @@ from opstrand.core.recorded import read_status
 from opstrand.types import Key, RunStatus, key_of
 
 #: Runs of one component that are compared with a new one, at most.
-_COMPARED = 16
+_COMPARED = 8
 #: A run of an index: a time by which it is ordered, its key, and its outermost pipeline.
 _Entry = tuple[str, Key, str]
 _Place = tuple[str, str]

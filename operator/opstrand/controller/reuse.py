@@ -15,7 +15,7 @@ from opstrand.controller.references import list_above
 from opstrand.core.lifecycle.cache_key import CacheKey
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
 from opstrand.core.names import run_uuid
-from opstrand.core.packed import from_parcel, unpack
+from opstrand.core.packed import from_parcel, is_large, unpack
 from opstrand.core.pipelines.children import find_outermost
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.stored import StoredRuns, Unanswered
@@ -97,7 +97,11 @@ def _is_usable(body: Body, wanted: CacheKey, outermost: str, now: datetime) -> b
 
 
 def _list_alike(wanted: CacheKey, namespace: str, outermost: str, world: World) -> Iterator[Body]:
+    """Yield earlier runs of the component; of large ones, which take time to unpack, only one."""
+    has_large = False
     for key in world.cache.results.list_alike(namespace, wanted.component, outermost):
         body = world.cache.operation(key)
-        if body is not None:
-            yield unpack(body)
+        if body is None or (has_large and is_large(body)):
+            continue
+        has_large = has_large or is_large(body)
+        yield unpack(body)

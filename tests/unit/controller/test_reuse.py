@@ -183,6 +183,18 @@ async def test_the_hooks_of_a_run_with_a_taken_result_fire(cluster: MemoryCluste
     assert "cacheKey" not in hook["status"]
 
 
+async def test_a_resumed_run_has_a_result_of_its_own(cluster: MemoryCluster) -> None:
+    await run(cluster, "a", CACHED, acc=0.75)
+    await create(cluster, "b", CACHED)
+    await cluster.edit("b", "control", {"resume": 1})
+    await cluster.settle()
+    status = cluster.status("b")
+    assert (status["phase"], status.get("original")) == ("Starting", None)
+    await end(cluster, "b", acc=0.5)
+    third = await create(cluster, "c", CACHED)
+    assert (third["original"]["name"], third["outputs"]) == ("b", {"acc": 0.5})
+
+
 # -- who takes results -----------------------------------------------------------------------------
 
 
