@@ -148,8 +148,9 @@ class Scenario:
     #: The run that must be in that phase first, if it is another one.
     stopped_after: str = ""
     has_config_map: bool = False
-    #: The runs that are resumed once after their first end.
+    #: The runs that are resumed once after their first end, and the others that run again then.
     resumed: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
     #: Whether it takes the same steps whenever the operator died: a stop may come before the Pod or
     #: after it.
     has_one_story: bool = True
@@ -329,6 +330,14 @@ SCENARIOS = {
     ),
     "retry": Scenario((job("a", TWO_ATTEMPTS, termination={"maxRetries": 2}),), 8),
     "resume": Scenario((job("a", TWO_ATTEMPTS),), 9, resumed=("a",)),
+    "resume-pipeline": Scenario(
+        (pipeline("p", child("a", UNTIL_RUNNING), child("b", TWO_ATTEMPTS, dependencies=["a"])),),
+        22,
+        ("Succeeded",) * 3,
+        has_one_story=False,
+        resumed=("p",),
+        again=("p/b",),
+    ),
 }
 
 
@@ -484,9 +493,9 @@ class Point:
                 for entry in status["history"]
                 if entry["status"] in ("succeeded", "failed", "stopped")
             ]
-            resumed = 1 if name in self.scenario.resumed else 0
-            assert len(ends) == 1 + resumed, status["history"]
-            assert ("resumedAt" in status) == bool(resumed), status
+            is_again = name in (*self.scenario.resumed, *self.scenario.again)
+            assert len(ends) == 1 + is_again, status["history"]
+            assert ("resumedAt" in status) == is_again, status
             own = [
                 pod["metadata"]["name"]
                 for pod in pods

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from opstrand.core.names import run_uuid
+from opstrand.core.names import child_name, run_uuid
 from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import Invalid
 from opstrand.kube.resources import OPERATIONS, PODS
@@ -99,6 +99,42 @@ async def test_the_cluster_refuses_an_order_that_makes_no_sense(
     with pytest.raises(Invalid) as refused:
         await control(kube, namespace, "a", **order)
     assert expected in refused.value.server_message
+
+
+async def test_a_pipeline_runs_what_did_not_succeed_again(kube: KubeApi, namespace: str) -> None:
+    job = operation("x")["spec"]["component"]
+    operations = [
+        {"name": "a", "component": job},
+        {"name": "b", "component": job, "dependencies": ["a"]},
+        {"name": "c", "component": job, "dependencies": ["b"]},
+    ]
+    made = operation("p", {"component": {"run": {"kind": "dag", "operations": operations}}})
+    body = await kube.create(OPERATIONS, namespace, made)
+    uuid = run_uuid(body["metadata"]["uid"])
+    a, b, c = (child_name("p", uuid, key) for key in "abc")
+    for name, code in ((a, 0), (b, 1)):
+        await wait_for_run(kube, namespace, name)
+        await end_pod(kube, namespace, name, 0, code)
+    body = await wait_for(kube, namespace, "p", in_phase("Failed"))
+    assert body["status"]["children"]["states"] == "sfu"
+    first = await kube.get(OPERATIONS, namespace, a)
+    await control(kube, namespace, "p", resume=1)
+    await end_pod(kube, namespace, b, 1, 0)
+    await wait_for_run(kube, namespace, c)
+    await end_pod(kube, namespace, c, 0, 0)
+    body = await wait_for(kube, namespace, "p", is_resumed(1))
+    assert body["status"]["children"]["states"] == "sss"
+    assert (await kube.get(OPERATIONS, namespace, a))["status"] == first["status"]
+
+
+async def wait_for_run(kube: KubeApi, namespace: str, name: str) -> None:
+    """Wait until a pipeline has made this run."""
+    async with asyncio.timeout(60):
+        while True:
+            found, _ = await kube.list(OPERATIONS, namespace)
+            if any(one["metadata"]["name"] == name for one in found):
+                return
+            await asyncio.sleep(0.05)
 
 
 async def test_a_live_run_is_not_resumed(kube: KubeApi, namespace: str) -> None:

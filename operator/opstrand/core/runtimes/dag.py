@@ -4,7 +4,7 @@ It has no Pod. Its status has a letter for each child, which follows the childre
 written at once when the phase changes, else after a while, so that a large pipeline costs few
 writes. A child reads from its pipeline that it is to stop. Must not know how an operation runs.
 
-    Running ──▶ Succeeded | Failed
+    Running ──▶ Succeeded | Failed ──▶ Resuming ──▶ Running
        ├──▶ Processing        only services are left; they end
        └──▶ Stopping ──▶ Stopped (on request) | Succeeded (stopped early by a metric)
                      └─▶ Failed (stopped early by failures, a child cannot be created)
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from opstrand.core.compiling.prepare import Prepared
-from opstrand.core.lifecycle.actions import Action, Claim, Create, Refusal
+from opstrand.core.lifecycle.actions import Action, Claim, Create, Patch, Refusal
 from opstrand.core.lifecycle.admission import Verdict
 from opstrand.core.lifecycle.asks import Ask, Pipeline
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
@@ -36,19 +36,20 @@ from opstrand.core.pipelines.letters import (
 )
 from opstrand.core.pipelines.outline import read_outline
 from opstrand.core.pipelines.progress import Step, find_end, progress
+from opstrand.core.pipelines.rounds import in_round, order_round
 from opstrand.core.planning.connections import EMPTY
 from opstrand.core.planning.plan import Plan, compile_plan
 from opstrand.core.pods.volumes import store_path
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.resolve import Resolved, restore_value
 from opstrand.core.runtimes.base import Frozen
-from opstrand.core.runtimes.dag_snapshot import SeenPipeline, list_dag_asks
+from opstrand.core.runtimes.dag_snapshot import OPERATION, SeenPipeline, list_dag_asks
 from opstrand.core.runtimes.refused_child import (
     answer_refusal,
     describe_running,
     end_with_children,
 )
-from opstrand.core.runtimes.resuming import refuse_resume
+from opstrand.core.runtimes.resuming import resume_with_children
 from opstrand.errors import SpecError
 
 #: Runs that one decision creates, at most.
@@ -119,7 +120,7 @@ class DagRuntime:
         return _Advance(SeenPipeline(snapshot)).decide()
 
     def resume(self, snapshot: Snapshot) -> Decision:
-        return refuse_resume(snapshot, "NotResumable", "a pipeline is not resumed: restart it")
+        return resume_with_children(snapshot)
 
     def clear(self, snapshot: Snapshot) -> Decision:
         # The children are deleted with their pipeline.
@@ -211,7 +212,8 @@ class _Advance:
         stop = self._find_early_stop(step) if snapshot.phase is Phase.RUNNING else None
         if stop is not None:
             return self._write(replace(step, start=()), Phase.STOPPING, stop.reason, stop.message)
-        if snapshot.phase is Phase.RUNNING and self._is_refusal_over(step):
+        is_over = snapshot.phase is Phase.RUNNING and self._is_refusal_over(step)
+        if is_over or snapshot.phase is Phase.RESUMING:
             return self._write(step, Phase.RUNNING, _RUNNING, "")
         return self._keep(step)
 
@@ -305,8 +307,15 @@ class _Advance:
         unknown = self.see.unknown
         specs = self.see.outline.read_specs((*step.start, *unknown))
         claims = [Claim(self._render(at, specs[at], step), exact=True) for at in sorted(unknown)]
-        made = [Create(self._render(at, specs[at], step)) for at in step.start if at not in unknown]
+        made = [self._start(at, specs[at], step) for at in step.start if at not in unknown]
         return (*claims, *made)
+
+    def _start(self, at: int, spec: Mapping[str, Any], step: Step) -> Action:
+        """Return the action that starts an operation: of a later round, its run may exist."""
+        if at not in self.see.left:
+            return Create(self._render(at, spec, step))
+        body = self.see.bodies[at]
+        return Patch(OPERATION, body["metadata"]["name"], order_round(body, self.see.round))
 
     def _render(self, at: int, spec: Mapping[str, Any], step: Step) -> dict[str, Any]:
         op, states = self.see.outline.graph.ops[at], step.children.states
@@ -316,4 +325,5 @@ class _Advance:
             if states[one] in PUBLISHED and one not in self.see.bodies
         }
         inherited = self.snapshot.status.get("inherited")
+        spec = in_round(spec, self.see.round)
         return render_child(self.snapshot.body, op.name, spec, inherited, without_run)

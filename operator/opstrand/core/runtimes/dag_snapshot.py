@@ -16,6 +16,7 @@ from opstrand.core.pipelines import letters
 from opstrand.core.pipelines.children import is_child
 from opstrand.core.pipelines.letters import ABSENT, PUBLISHED, Child, read_child
 from opstrand.core.pipelines.outline import Outline
+from opstrand.core.pipelines.rounds import is_left, read_child_of, read_round
 from opstrand.errors import SpecError
 from opstrand.types import OperationBody
 
@@ -64,6 +65,15 @@ class SeenPipeline:
         return {at: body for at, body in by_name if at is not None}
 
     @cached_property
+    def round(self) -> int:
+        return read_round(self.snapshot.status)
+
+    @cached_property
+    def left(self) -> frozenset[int]:
+        """The children that ended in an earlier round, and have not started in this one."""
+        return frozenset(at for at in self.unrecorded if is_left(self.bodies[at], self.round))
+
+    @cached_property
     def unrecorded(self) -> list[int]:
         """The objects of children that no written letter records."""
         return [at for at in self.bodies if self.children.states[at] == ABSENT]
@@ -110,8 +120,15 @@ class SeenPipeline:
         uid = self.snapshot.body["metadata"]["uid"]
         lasts = {at: self.snapshot.answers[self._get(at)].last for at in self.missing}
         ended = {at: body for at, body in lasts.items() if body and is_child(body, uid)}
-        return ended | {at: body for at, body in self.bodies.items() if at not in self.unknown}
+        apart = self.unknown | self.left
+        return ended | {at: body for at, body in self.bodies.items() if at not in apart}
 
     @cached_property
     def seen(self) -> dict[int, Child]:
-        return {at: read_child(body) for at, body in self.known.items()}
+        # The end of a run that succeeded in an earlier round stays.
+        return {
+            at: read_child(body)
+            if self.children.states[at] in PUBLISHED
+            else read_child_of(body, self.round)
+            for at, body in self.known.items()
+        }

@@ -13,7 +13,7 @@ from typing import Any
 
 from opstrand.core.compiling.matrix import fill_scope, make_operation, render_matrix
 from opstrand.core.compiling.prepare import Prepared
-from opstrand.core.lifecycle.actions import Claim, Create, Refusal
+from opstrand.core.lifecycle.actions import Claim, Create, Patch, Refusal
 from opstrand.core.lifecycle.admission import Verdict
 from opstrand.core.lifecycle.asks import Ask
 from opstrand.core.lifecycle.conditions import SPACE_EXHAUSTED, set_condition
@@ -33,12 +33,14 @@ from opstrand.core.pipelines.matrix_progress import (
     list_startable,
 )
 from opstrand.core.pipelines.progress import End
+from opstrand.core.pipelines.rounds import in_round, order_round, read_round
 from opstrand.core.pipelines.search import Suggestions, read_metric, suggest
 from opstrand.core.planning.conditions import evaluate_approval, evaluate_condition
 from opstrand.core.planning.plan import Plan
 from opstrand.core.resolving.resolve import Resolved, read_frozen
 from opstrand.core.runtimes.base import Frozen
 from opstrand.core.runtimes.matrix_snapshot import (
+    OPERATION,
     MatrixSnapshot,
     find_limit,
     list_matrix_asks,
@@ -50,10 +52,10 @@ from opstrand.core.runtimes.refused_child import (
     describe_running,
     end_with_children,
 )
-from opstrand.core.runtimes.resuming import refuse_resume
+from opstrand.core.runtimes.resuming import resume_with_children
 from opstrand.core.templates.template import render
 from opstrand.errors import SpecError
-from opstrand.types import Condition, Manifest
+from opstrand.types import Body, Condition, Manifest
 
 #: Runs that one decision creates, at most: others get their turn in between, and rendering them
 #: must not take so long that a worker is needed.
@@ -63,6 +65,7 @@ WRITE_EVERY = 5.0
 #: Digits of the uuid that make a seed: a cluster stores whole numbers of 64 bits with a sign.
 _SEED_DIGITS = 15
 _RUNNING = "MatrixRunning"
+_NONE_LEFT: Mapping[int, Body] = {}
 #: Reasons of a stop, and how the matrix ends then. Any other one is a failure.
 _AFTER_STOP = {
     "Stopping": Phase.STOPPED,
@@ -96,7 +99,7 @@ class MatrixRuntime:
             return self.end_early(snapshot, Verdict(Phase.FAILED, error.reason, error.message))
 
     def resume(self, snapshot: Snapshot) -> Decision:
-        return refuse_resume(snapshot, "NotResumable", "a matrix is not resumed: restart it")
+        return resume_with_children(snapshot)
 
     def clear(self, snapshot: Snapshot) -> Decision:
         return NOTHING
@@ -124,7 +127,7 @@ def _freeze(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Froze
     letters = drop(letters, found.dropped)
     start = progress_facts(snapshot, Progress(letters, {}), found.origins)
     maker = _Maker(snapshot, prepared, compiled, resolved, found)
-    creates = maker.create_all(letters)
+    creates = maker.start_all(letters)
     return Frozen(
         plan,
         {
@@ -210,14 +213,23 @@ class _Maker:
     resolved: Resolved
     found: Suggestions
 
-    def create_all(self, letters: Letters) -> tuple[Create, ...]:
+    def start_all(
+        self, letters: Letters, left: Mapping[int, Body] = _NONE_LEFT
+    ) -> tuple[Create | Patch, ...]:
+        """Return the actions that start runs. `left`: those that ended in an earlier round."""
         startable = list_startable(
             letters,
             self.found.params,
             concurrency=find_limit(self.snapshot, letters),
             most=MOST_CREATED,
         )
-        return tuple(Create(self.render(index)) for index in startable)
+        number = read_round(self.snapshot.status)
+        return tuple(
+            Patch(OPERATION, left[at]["metadata"]["name"], order_round(left[at], number))
+            if at in left
+            else Create(self.render(at))
+            for at in startable
+        )
 
     def render(self, index: int) -> Manifest:
         operation = make_operation(
@@ -227,7 +239,8 @@ class _Maker:
             self.found.params[index],
             self.prepared.frozen_component,
         )
-        return render_child(self.snapshot.body, index, operation)
+        spec = in_round(operation, read_round(self.snapshot.status))
+        return render_child(self.snapshot.body, index, spec)
 
 
 # -- later decisions -------------------------------------------------------------------------------
@@ -293,7 +306,7 @@ def _create(snapshot: MatrixSnapshot, progress: Progress) -> Decision:
     maker = _search(snapshot, progress)
     found = maker.found
     progress = replace(progress, children=drop(progress.children, found.dropped))
-    creates = maker.create_all(progress.children)
+    creates = maker.start_all(progress.children, snapshot.left_over)
     is_new = bool(found.origins) and dict(found.origins or {}) != snapshot.origins
     decision = _go_on(snapshot, progress, found.origins, at_once=is_new, is_creating=bool(creates))
     again = 0.0 if len(creates) == MOST_CREATED else decision.requeue_after
@@ -310,6 +323,8 @@ def _go_on(
 ) -> Decision:
     if progress.children.is_done:
         return _end(snapshot, progress, find_matrix_end(progress, snapshot.metric))
+    if snapshot.phase is Phase.RESUMING:
+        return _write(snapshot, progress, Phase.RUNNING, _RUNNING, "", origins)
     facts = progress_facts(snapshot, progress, origins)
     is_same = all(snapshot.status.get(key) == value for key, value in facts.items())
     reason, message = describe_running(snapshot, _RUNNING, is_creating=is_creating)

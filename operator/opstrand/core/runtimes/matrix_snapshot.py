@@ -21,7 +21,6 @@ from opstrand.core.pipelines.letters import (
     FAILED,
     PUBLISHED,
     UPSTREAM_FAILED,
-    read_child,
     read_children,
     read_failure,
 )
@@ -38,6 +37,7 @@ from opstrand.core.pipelines.results import (
     write_promotions,
     write_results,
 )
+from opstrand.core.pipelines.rounds import is_left, read_child_of, read_round
 from opstrand.core.pipelines.search import Metric
 from opstrand.core.recorded import parse_moment, read_status
 from opstrand.types import OperationBody
@@ -57,6 +57,8 @@ class MatrixSnapshot(Snapshot):
     runs: Mapping[int, Run] = field(default_factory=dict)
     #: Runs with the name of one of ours, of which it is not known that this run asked for them.
     unknown: tuple[int, ...] = ()
+    #: Runs that ended in an earlier round, and have not started in this one.
+    left_over: Mapping[int, OperationBody] = field(default_factory=dict)
     #: Whether the object of a run is gone whose end is not written.
     has_lost: bool = False
 
@@ -149,8 +151,16 @@ def see_matrix(snapshot: Snapshot) -> MatrixSnapshot:
     states = recorded.children.states
     bodies = _find_bodies(snapshot, states)
     unknown = () if snapshot.is_to_stop else tuple(_find_unknown(snapshot, states, bodies))
-    open_bodies = {index: body for index, body in bodies.items() if index not in unknown}
-    runs = {index: _read_run(body) for index, body in open_bodies.items()}
+    number = read_round(snapshot.status)
+    left = {
+        index: body
+        for index, body in bodies.items()
+        if states[index] == ABSENT and is_left(body, number)
+    }
+    open_bodies = {
+        index: body for index, body in bodies.items() if index not in unknown and index not in left
+    }
+    runs = {index: _read_run(body, number) for index, body in open_bodies.items()}
     metric = _read_metric(read_search(snapshot))
     gone = _find_gone(snapshot, states, bodies)
     progress = observe(recorded, runs, metric, gone=gone)
@@ -167,6 +177,7 @@ def see_matrix(snapshot: Snapshot) -> MatrixSnapshot:
         progress=progress,
         runs=runs,
         unknown=unknown,
+        left_over=left,
         has_lost=bool(gone) or _has_last(snapshot),
     )
 
@@ -241,11 +252,11 @@ def _find_gone(
     )
 
 
-def _read_run(body: OperationBody) -> Run:
+def _read_run(body: OperationBody, number: int) -> Run:
     metadata = body["metadata"]
     outputs = read_status(unpack(body)).get("outputs") or {}
     uuid = names.run_uuid(metadata["uid"])
-    return Run(read_child(body).letter, metadata["name"], uuid, outputs)
+    return Run(read_child_of(body, number).letter, metadata["name"], uuid, outputs)
 
 
 def progress_facts(

@@ -8,6 +8,7 @@ of run does after that.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from opstrand.core.lifecycle import conditions
@@ -16,6 +17,8 @@ from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.status import Status
 from opstrand.core.lifecycle.transitions import advanced
 from opstrand.core.phase import Phase
+from opstrand.core.pipelines.letters import read_children
+from opstrand.core.pipelines.rounds import read_round, reset
 from opstrand.core.runtimes.base import Runtime
 
 #: Facts about the end of a run, which a live one has not.
@@ -39,6 +42,21 @@ def resume(snapshot: Snapshot, **facts: Any) -> Decision:
     status = advanced(snapshot, Phase.RESUMING, "Resuming", "", resumedAt=snapshot.stamp, **facts)
     kept = {key: value for key, value in status.items() if key not in _OF_THE_END}
     return Decision({**kept, **_absorb(snapshot)}, requeue_after=0.0)
+
+
+def resume_with_children(snapshot: Snapshot) -> Decision:
+    """Begin another round of a run that makes runs: those that did not succeed run again.
+
+    Its letters are reset by one write, under the version that was read.
+    """
+    stored = snapshot.status.get("children") or {}
+    children = reset(read_children(snapshot.status, len(stored.get("states") or "")))
+    again = resume(
+        snapshot,
+        attempt=read_round(snapshot.status) + 1,
+        children={**children.as_dict(), "at": snapshot.stamp},
+    )
+    return replace(again, freeze=True)
 
 
 def refuse_resume(snapshot: Snapshot, reason: str, message: str) -> Decision:
