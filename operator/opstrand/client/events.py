@@ -15,7 +15,7 @@ from . import event_values
 from .batch import Report
 from .errors import NotSupported
 from .guard import guard_reports, note
-from .metrics import Metrics
+from .metrics import METRICS_WITHIN, Metrics
 from .values import to_json
 
 
@@ -38,7 +38,7 @@ class Events(Metrics):
         self._open_series().add(kind, self._to_name(name), value, step, timestamp)
         report = self._mark(Report(), mark)
         if report:
-            self._spool.add(report)
+            self._spool.add(report, within=METRICS_WITHIN)
 
     def log_text(self, name: str, text: str, step: Any = None, timestamp: Any = None) -> None:
         self._add_event("text", name, str(text), step, timestamp)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 #: Seconds until the last value of a metric is among the outputs. The end of a run sends it anyway.
-_METRICS_WITHIN = 10.0
+METRICS_WITHIN = 10.0
 #: Names that are kept as a file has them.
 _MOST_NAMES = 10_000
 
@@ -75,7 +75,7 @@ class Metrics:
         if values:
             report = Report().values("outputs", {name: to_json(values[name]) for name in values})
             self._mark(report, "has_metrics", "has_events")
-            self._spool.add(report, within=_METRICS_WITHIN)
+            self._spool.add(report, within=METRICS_WITHIN)
             self._open_series().append(values, step, timestamp)
         if problem is not None:
             raise problem
