@@ -348,7 +348,7 @@ async def test_files_of_runs_are_put_listed_copied_and_deleted(
     for run in ("old", "new"):
         put = await opstrand(plane, "artifacts", "put", run, str(source), "in", user="emil")
         assert (put.code, put.stderr) == (0, f"copied 3 files, 9.8 MiB, to {run}:in\n")
-        listed = await opstrand(plane, "artifacts", "ls", "-r", run, "-o", "name")
+        listed = await opstrand(plane, "artifacts", "ls", "-r", run, "in", "-o", "name")
         assert sorted(listed.out.splitlines()) == [f"in/{name}" for name in sorted(files)]
         back = tmp_path / run
         got = await opstrand(plane, "artifacts", "get", run, "in", str(back))
