@@ -103,7 +103,7 @@ class Bucket:
         """
         import obstore
 
-        with self._explained(f"list {prefix}"):
+        with self._explained(f"list {prefix}".rstrip()):
             found = obstore.list_with_delimiter(self._store, prefix)
             return [_as_object(one) for one in found["objects"]], list(found["common_prefixes"])
 
@@ -111,7 +111,7 @@ class Bucket:
         """Every object below a prefix, page by page."""
         import obstore
 
-        with self._explained(f"list {prefix}"):
+        with self._explained(f"list {prefix}".rstrip()):
             for page in obstore.list(self._store, prefix, chunk_size=_PAGE):
                 yield from map(_as_object, page)
 
@@ -163,7 +163,7 @@ def _shorten(error: Exception) -> str:
     text = str(error)
     said = _SAID.search(text)
     if said is not None:
-        return f"{said[1]}: {said[2]}"
+        return f"{said[1]}: {said[2].partition(chr(10))[0]}"
     text = re.sub(r"\s+", " ", text.partition("\n\nDebug source")[0])
     return text if len(text) <= 300 else f"{text[:300]}..."
 

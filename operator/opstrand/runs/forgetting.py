@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 #: Seconds between two looks, and the most that one look removes or purges.
 _INTERVAL = 60.0
 _BATCH = 500
+#: Seconds between two looks for marks, each of which reads every row.
+_PURGE = 3600.0
 #: Seconds that the mark of a removed run stays: no event of its Operation comes so late.
 _MARK = 24 * 3600.0
 
@@ -53,11 +55,13 @@ class Forgetting:
         self._limits, self._store, self._delete_files = limits, store, delete_files
 
     async def run(self) -> None:
+        purged = 0.0
         while True:
             try:
                 now = time.time()
                 await self.remove_excess(now)
-                await self.purge_marks(now)
+                if now - purged > _PURGE and await self.purge_marks(now) < _BATCH:
+                    purged = now
             except (PlatformError, OSError) as error:
                 logger.warning("%s; old records are removed later", error)
             await asyncio.sleep(_INTERVAL)
@@ -94,5 +98,6 @@ class Forgetting:
         marks = await self._store.excess.marks(now - _MARK, limit=_BATCH)
         for _, namespace_uid, uuid in marks:
             await self._delete_files(namespace_uid, uuid)
-        await self._store.excess.purge([uid for uid, _, _ in marks])
+        if marks:
+            await self._store.excess.purge([uid for uid, _, _ in marks])
         return len(marks)
