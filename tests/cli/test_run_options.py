@@ -196,3 +196,9 @@ def test_a_run_ends_with_its_outputs_and_its_files_and_runs_again(tmp_path: Path
     first_uuid = json.loads(run_opstrand("get", "--local", "next", "-o", "json", env=env).out)
     origin = body["metadata"]["annotations"]["opstrand.dev/restart-of"]
     assert origin == first_uuid["metadata"]["uid"].replace("-", "")
+    for order, why in (
+        (("resume", "--local", "next"), "its process ended with it"),
+        (("restart", "--local", "next", "--copy"), "are not copied on this machine"),
+    ):
+        refused = run_opstrand(*order, env=env)
+        assert (refused.code, why in refused.stderr) == (2, True), refused
