@@ -131,3 +131,27 @@ spec:
     assert re.search(
         r"all\.yaml:9:\d+: .*the Component 'train' would contain itself", ran.stderr + ran.out
     ), ran
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (
+            "kind: Component\nmetadata: {name: slack}\nspec:\n"
+            "  run: {kind: job, container: {image: a}}\n  hooks:\n  - hubRef: slack\n",
+            r"all\.yaml:7:\d+: hooks\[0\]\.hubRef: the Component 'slack' would hook itself",
+        ),
+        (
+            "kind: Operation\nmetadata: {name: a}\nspec:\n  hubRef: b\n"
+            "  events:\n  - {ref: ops.a, kinds: [run_status_done]}\n",
+            r"all\.yaml:7:\d+: events\[0\]\.ref: 'ops\.a' is this very run",
+        ),
+    ],
+)
+def test_a_hook_of_itself_and_an_event_of_itself_have_a_line(
+    cli: Cli, tmp_path: Path, text: str, place: str
+) -> None:
+    (tmp_path / "all.yaml").write_text(f"apiVersion: opstrand.dev/v1\n{text}")
+    ran = cli("check", "all.yaml")
+    assert ran.code == 2
+    assert re.search(place, ran.stderr + ran.out)
