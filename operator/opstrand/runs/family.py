@@ -257,7 +257,8 @@ def _explain_run(body: Body) -> str:
     status = read_status(body)
     phase, reason = parse_phase(status), str(status.get("reason") or "")
     if phase is Phase.SUCCEEDED and reason == "CacheHit":
-        return str(status.get("message") or "taken from an earlier run")
+        original = (status.get("original") or {}).get("name")
+        return f"taken from {original or 'an earlier run'}"
     if phase in (Phase.SUCCEEDED, Phase.RUNNING, Phase.PROCESSING) or is_pipeline(body):
         return "" if phase is not Phase.FAILED or not is_pipeline(body) else reason
     shown_reason = "" if reason == phase.value else reason

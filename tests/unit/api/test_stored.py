@@ -176,6 +176,25 @@ async def test_a_search_has_the_first_runs_of_its_order(
     assert await asked.numbers(question) == expected
 
 
+async def test_a_result_is_found_by_its_key(asked: Asked) -> None:
+    key, facts = "0a" * 32, {"outputs": {"loss": 0.25}}
+    original = {"uuid": f"{10:032x}", "name": "r10", "kind": "cache"}
+    await asked.store.write(
+        [
+            deleted_row(10, cacheKey=key, **facts),
+            deleted_row(11, cacheKey=key, original=original, **facts),
+            deleted_row(12, cacheKey=key, phase="Failed", **facts),
+            deleted_row(13, cacheKey="0b" * 32, **facts),
+        ]
+    )
+    await start(asked)
+    query = f"cache_key: {key}, status: succeeded, original: nil"
+    question = StoredRuns(query, "-finished_at", 4)
+    (found,) = await asked.ask(question)
+    assert found["status"]["outputs"] == {"loss": 0.25}
+    assert await asked.numbers(question) == [10]
+
+
 async def test_a_large_search_is_answered_in_pages(asked: Asked) -> None:
     await asked.store.write([deleted_row(number, tags=["a"]) for number in range(1000, 1600)])
     await start(asked)

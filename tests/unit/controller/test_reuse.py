@@ -111,8 +111,8 @@ async def test_a_result_is_taken_by_one_write_and_without_a_pod(cluster: MemoryC
     body, status = cluster.get("b"), cluster.status("b")
     assert (status["phase"], status["reason"]) == ("Succeeded", "CacheHit")
     assert status["message"] == (
-        "taken from a because it ran the same component with the same values (lr, seed) and the "
-        "same init and connections and containers"
+        "taken from a because it ran the same component with the same values (lr, seed), and with "
+        "the same init, connections, containers"
     )
     assert status["outputs"] == {"acc": 0.75}
     assert status["inputs"] == first["inputs"]

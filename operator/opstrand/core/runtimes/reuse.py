@@ -122,7 +122,7 @@ def _describe_same(key: CacheKey) -> str:
     counted = [name for values in key.values.values() for name in values]
     values = f"the same values ({_list(counted)})" if counted else "no values"
     parts = [name for name in key.parts if name != "run"]
-    same = f" and the same {' and '.join(parts)}" if parts else ""
+    same = f", and with the same {', '.join(parts)}" if parts else ""
     return f"it ran the same component with {values}{same}"
 
 
