@@ -138,7 +138,7 @@ def end() -> None:
 
 
 @guarded
-def _report(name: str, *args: Any, **options: Any) -> Any:
+def _report(name: str, /, *args: Any, **options: Any) -> Any:
     """Call a method that reports; without a run it does nothing but say so once."""
     global _has_no_run  # noqa: PLW0603 - `init()` would wait for the API with each call
     if TRACKING_RUN is None and _has_no_run:

@@ -165,3 +165,11 @@ def test_the_end_of_the_program_is_not_held_back() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
+
+
+def test_a_function_of_the_module_has_every_option_of_its_method(
+    run: tracking.Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tracking, "TRACKING_RUN", run)
+    tracking.log_metric(name="loss", value="no number")
+    assert "log_metric: expected a number" in capfd.readouterr().err
