@@ -21,7 +21,7 @@ from tests.cluster.cluster import FACTS, Cluster
 from tests.cluster.console import Failure, run, say, step
 from tests.cluster.control_plane import is_answering, wait_until
 from tests.cluster.images import refresh
-from tests.cluster.programs import KIND, KUBERNETES_PARTS, build, kubectl, program
+from tests.cluster.programs import KIND, KUBERNETES_PARTS, VERSITYGW, build, kubectl, program
 from tests.cluster.registry import HOST, PORT, URL, write_mirrors
 from tests.cluster.trust import trust_files
 
@@ -152,7 +152,7 @@ class KindCluster:
         """Build kind and the programs that tests run directly; the node image has the node's own
         programs.
         """
-        for module in (*KUBERNETES_PARTS, KIND):
+        for module in (*KUBERNETES_PARTS, KIND, VERSITYGW):
             build(module)
 
     def down(self) -> None:

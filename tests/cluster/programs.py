@@ -123,7 +123,10 @@ def program(name: str) -> Path:
 
 
 def build_all() -> None:
-    for module in ALL_MODULES:
+    """Build the programs of a cluster, and what tests need beside it: a build during the tests
+    takes the processors from those that run at the same time.
+    """
+    for module in (*ALL_MODULES, VERSITYGW):
         build(module)
 
 
