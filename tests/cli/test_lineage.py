@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from opstrand.cli.output.describe import describe_run
 from opstrand.cli.output.lineage import Graph, find_downstream
 
 
@@ -129,3 +130,14 @@ def test_what_was_made_of_a_run_is_below_it_with_how() -> None:
         "|-> again (Succeeded)  [restart]",
         "`-> copy (Succeeded)  [copy]",
     ]
+
+
+def test_get_shows_the_original_of_a_copy_by_its_uuid() -> None:
+    first = "a" * 32
+    made = {
+        "metadata": {"name": "copy", "namespace": "ns", "uid": "u"},
+        "spec": {},
+        "status": {"phase": "Running", "upstream": [{"uuid": first, "kind": "copy"}]},
+    }
+    shown = describe_run(made).partition("upstream:\n")[2]
+    assert shown.splitlines()[1].split() == ["-", "copy", first]

@@ -222,7 +222,13 @@ def _artifacts(artifacts: Sequence[RecordedArtifact]) -> str:
 
 def _upstream(edges: Sequence[UpstreamEdge]) -> str:
     rows = [
-        [f"  {edge.get('name')}", str(edge.get("kind")), _values(edge), str(edge.get("uuid"))]
+        [
+            # The original of a copy may be gone: the edge has no name of it.
+            f"  {edge.get('name') or '-'}",
+            str(edge.get("kind")),
+            _values(edge),
+            str(edge.get("uuid")),
+        ]
         for edge in edges
     ]
     return "upstream:\n" + as_table(["  RUN", "KIND", "VALUES", "UUID"], rows) if rows else ""
