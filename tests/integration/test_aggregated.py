@@ -8,6 +8,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from aiohttp.test_utils import TestClient, TestServer
 
+from opstrand.api.pages.loopback import Door
 from opstrand.artifacts.folder import RunFiles
+from opstrand.cli.ui import create_cluster_app, require_api
 from opstrand.kube.client import KubeApi
 from opstrand.kube.resources import NAMESPACES
 from opstrand.kube.session import open_session
@@ -242,3 +246,40 @@ async def test_the_port_for_tokens_never_reads_the_front_proxys_headers(
     url = f"http://127.0.0.1:{ports.tokens}{RUNS}"
     requests = [ADMIN, nobody, [*nobody, *ADMIN], reader, ADMIN, [*nobody, *ANNA], reader]
     assert await statuses(url, True, *requests) == [401, 403, 403, 200, 401, 403, 200]
+
+
+async def _open_pages(plane: ControlPlane, user: str, stack: AsyncExitStack) -> Any:
+    """Open what `opstrand ui` serves to a user, as a client that has its key."""
+    door = Door()
+    session = await stack.enter_async_context(await open_session(kubeconfig=str(plane.user(user))))
+    await require_api(session)
+    server = TestServer(create_cluster_app(door, session))
+    headers = {"Authorization": f"Bearer {door.key}"}
+    client = await stack.enter_async_context(TestClient(server, headers=headers))
+    door.port = server.port or 0
+    return client
+
+
+async def test_the_pages_ask_with_the_rights_of_a_kubeconfig(
+    plane: ControlPlane, ports: Ports
+) -> None:
+    """Who may only read sees every part of a run; its actions are refused, with the right that is
+    missing, by the answer and by the API server.
+    """
+    async with AsyncExitStack() as stack:
+        reader = await _open_pages(plane, "anna", stack)
+        for part in ("", "/content", "/lineage", "/members", "/actions", "/events/metric"):
+            async with reader.get(f"{RUNS}/{UUID}{part}") as answer:
+                assert answer.status == 200, (part, await answer.text())
+        async with reader.get(f"{RUNS}/{UUID}/actions") as answer:
+            actions = {one["name"]: one for one in (await answer.json())["items"]}
+        assert "right to create operations" in actions["restart"]["refusal"]
+        async with reader.post(f"{RUNS}/{UUID}/actions/restart", json={}) as answer:
+            assert answer.status == 403
+            assert "runs/actions" in (await answer.json())["message"]
+        editor = await _open_pages(plane, "emil", stack)
+        async with editor.post(f"{RUNS}/{UUID}/actions/restart", json={}) as answer:
+            assert answer.status == 200, await answer.text()
+            again = (await answer.json())["uuid"]
+        async with editor.post(f"{RUNS}/{again}/actions/delete", json={}) as answer:
+            assert answer.status == 200, await answer.text()
