@@ -32,6 +32,7 @@ async def nursery() -> AsyncIterator[Nursery]:
         yield started
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("spec", "reason", "words"),
     [

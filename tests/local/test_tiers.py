@@ -140,7 +140,7 @@ def test_every_test_is_selected_by_one_tier_once() -> None:
     assert {found[0] for found in by.values()} == {tier.name for tier in tiers}
 
 
-_CLOCK = re.compile(r"time\.(monotonic|perf_counter)\(\) - ")
+_CLOCK = re.compile(r"time\.(monotonic|perf_counter)\(\) - | - .*\.total_seconds\(\)")
 
 
 def _find_unmarked(source: str) -> list[str]:
@@ -167,12 +167,26 @@ def _find_unmarked(source: str) -> list[str]:
 
 
 def _bounds_time(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether an assertion bounds a time from above, measured in it or before it."""
+    measured = {
+        ast.unparse(target)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and _is_time(node.value, set())
+        for target in node.targets
+    }
     asserts = [node for node in ast.walk(function) if isinstance(node, ast.Assert)]
-    compared = [one for node in asserts for one in ast.walk(node) if isinstance(one, ast.Compare)]
     return any(
-        isinstance(one.ops[0], ast.Lt | ast.LtE) and _CLOCK.search(ast.unparse(one.left))
-        for one in compared
+        isinstance(operator, ast.Lt | ast.LtE) and _is_time(bounded, measured)
+        for node in asserts
+        for one in ast.walk(node)
+        if isinstance(one, ast.Compare)
+        for bounded, operator in zip([one.left, *one.comparators], one.ops, strict=False)
     )
+
+
+def _is_time(value: ast.expr, measured: set[str]) -> bool:
+    text = ast.unparse(value)
+    return text in measured or bool(_CLOCK.search(text))
 
 
 def test_what_bounds_a_measured_time_runs_alone() -> None:
@@ -197,6 +211,8 @@ def test_a_measured_time_that_is_bounded_is_found() -> None:
     assert _find_unmarked(
         f"def test_a{body}@pytest.mark.alone\ndef test_b{body}async def help{body}"
     ) == ["test_a", "help"]
+    kept = "():\n    waited = (end - start).total_seconds()\n    assert 1 <= waited < 2\n"
+    assert _find_unmarked(f"def test_a{kept}") == ["test_a"]
     assert _find_unmarked(f"pytestmark = [pytest.mark.alone]\ndef test_a{body}") == []
 
 
