@@ -12,6 +12,7 @@ from opstrand.api.auth.callers import Caller, StaticToken, Verb
 from opstrand.runs.memory import MemoryRuns
 from tests.pages.conftest import Open
 from tests.pages.scene import FLOW, LIVE, PROJECT, TRAIN, WAITING, run, set_scene, uuid_of
+from tests.support.builders import JOB, parent_of, pipeline
 from tests.support.loopback_api import TOKEN, LoopbackApi
 
 RUNS = f"default/{PROJECT}/runs"
@@ -77,6 +78,20 @@ def test_a_pipeline_unfolds_to_its_runs(open_page: Open) -> None:
     page = open_page(RUNS).page
     page.get_by_role("button", name="Runs of nightly-flow").press("Enter")
     expect(page.get_by_role("link", name="features")).to_be_visible()
+
+
+def test_a_large_pipeline_is_drawn_whole(own: LoopbackApi, open_page: Open) -> None:
+    names = [f"op-{number}" for number in range(500)]
+    operations = [
+        {"name": name, **JOB, **({"dependencies": [names[(at - 1) // 3]]} if at else {})}
+        for at, name in enumerate(names)
+    ]
+    large = parent_of("large", "." * 500, pipeline(*operations))
+    large["metadata"] |= {"namespace": PROJECT}
+    own.do(own.runs.put(large))
+    page = open_page(f"{RUNS}/{uuid_of(large)}/graph/", root=_root(own)).page
+    expect(page.locator("svg .node")).to_have_count(500)
+    expect(page.locator("svg .edge")).to_have_count(499)
 
 
 def test_a_long_list_has_pages(own: LoopbackApi, open_page: Open) -> None:

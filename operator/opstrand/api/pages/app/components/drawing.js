@@ -11,6 +11,9 @@ import { toneOf } from "./basics.js";
 const WIDTH = 190;
 const HEIGHT = 46;
 const ZOOMS = [0.35, 0.5, 0.7, 1, 1.4];
+/** Nodes that dagre places in a moment; its time grows faster than their number. */
+const MOST = 120;
+const [GAP_X, GAP_Y, MARGIN] = [56, 14, 8];
 /** Characters of a name that fit into a node. */
 const NAME = 24;
 
@@ -50,8 +53,9 @@ export function Drawing({ nodes, edges, label }) {
  * @param {Edge[]} edges
  */
 function layOut(nodes, edges) {
+  if (nodes.length > MOST) return layOutMany(nodes, edges);
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 14, ranksep: 56, marginx: 8, marginy: 8, ranker: nodes.length > 100 ? "longest-path" : "network-simplex" });
+  graph.setGraph({ rankdir: "LR", nodesep: GAP_Y, ranksep: GAP_X, marginx: MARGIN, marginy: MARGIN });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const node of nodes) graph.setNode(node.id, { width: WIDTH, height: HEIGHT });
   for (const edge of edges) if (graph.hasNode(edge.from) && graph.hasNode(edge.to)) graph.setEdge(edge.from, edge.to);
@@ -61,6 +65,57 @@ function layOut(nodes, edges) {
   for (const edge of graph.edges()) paths.set(`${edge.v} ${edge.w}`, draw(graph.edge(edge).points));
   return { width: Math.max(width, 1), height: Math.max(height, 1), paths, nodes: new Map(graph.nodes().map((/** @type {string} */ id) => [id, graph.node(id)])) };
 }
+
+/**
+ * Place many nodes in one pass: a column for each distance from the start, and in it each node near
+ * the middle of those before it.
+ *
+ * @param {Node[]} nodes
+ * @param {Edge[]} edges
+ */
+function layOutMany(nodes, edges) {
+  const before = new Map(nodes.map((node) => [node.id, /** @type {string[]} */ ([])]));
+  for (const edge of edges) if (before.has(edge.from)) before.get(edge.to)?.push(edge.from);
+  /** @type {Map<string, number>} */
+  const ranks = new Map();
+  for (const node of nodes) {
+    const open = [node.id];
+    while (open.length) {
+      const id = open[open.length - 1];
+      const above = before.get(id) ?? [];
+      // 0 also marks a node that is being looked at, so that a cycle ends.
+      const left = above.filter((one) => !ranks.has(one));
+      if (!ranks.has(id)) ranks.set(id, 0);
+      if (left.length) open.push(...left);
+      else {
+        ranks.set(id, Math.max(0, ...above.map((one) => (ranks.get(one) ?? 0) + 1)));
+        open.pop();
+      }
+    }
+  }
+  /** @type {string[][]} */
+  const columns = [];
+  for (const node of nodes) (columns[ranks.get(node.id) ?? 0] ??= []).push(node.id);
+  const places = new Map();
+  let height = 0;
+  for (const [rank, ids] of columns.entries()) {
+    const wish = new Map((ids ?? []).map((id) => [id, middle((before.get(id) ?? []).map((one) => places.get(one)?.y ?? 0))]));
+    const ordered = [...wish.keys()].sort((a, b) => (wish.get(a) ?? 0) - (wish.get(b) ?? 0));
+    for (const [at, id] of ordered.entries()) places.set(id, { x: MARGIN + WIDTH / 2 + rank * (WIDTH + GAP_X), y: MARGIN + HEIGHT / 2 + at * (HEIGHT + GAP_Y) });
+    height = Math.max(height, ordered.length * (HEIGHT + GAP_Y) + MARGIN * 2);
+  }
+  const paths = new Map();
+  for (const { from, to } of edges) {
+    const [start, end] = [places.get(from), places.get(to)];
+    if (!start || !end) continue;
+    const [x1, x2] = [start.x + WIDTH / 2, end.x - WIDTH / 2];
+    paths.set(`${from} ${to}`, `M${x1} ${start.y}C${x1 + GAP_X} ${start.y} ${x2 - GAP_X} ${end.y} ${x2} ${end.y}`);
+  }
+  return { width: columns.length * (WIDTH + GAP_X) + MARGIN * 2, height, paths, nodes: places };
+}
+
+/** @param {number[]} values */
+const middle = (values) => values.reduce((sum, one) => sum + one, 0) / (values.length || 1);
 
 /** @param {{x: number, y: number}[]} points */
 function draw(points) {
