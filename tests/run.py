@@ -86,12 +86,30 @@ _NOTHING_SELECTED = 5
 
 def arrange(tiers: Sequence[Tier]) -> list[list[Tier]]:
     """Return two groups: tiers that run at once, and one of the tests that compare times, which run
-    with nothing beside them. Tiers without needs have no such tests.
+    with nothing beside them.
     """
-    together = [replace(tier, marks=f"not {ALONE}" if tier.needs else "") for tier in tiers]
-    folders = tuple(folder for tier in tiers if tier.needs for folder in tier.folders)
-    apart = [Tier("what compares times, alone", folders, marks=ALONE)] if folders else []
+    together = [replace(tier, marks=f"not {ALONE}") for tier in tiers]
+    marked = tuple(file for tier in tiers for file in _find_marked(tier))
+    apart = [Tier("what compares times, alone", marked, marks=ALONE)] if marked else []
     return [group for group in (together, apart) if group]
+
+
+def _find_marked(tier: Tier) -> list[str]:
+    """Return the files of a tier that name the mark: to collect the others would take longer than
+    these tests.
+    """
+    without = [CHECKOUT / folder for folder in tier.without]
+    return [
+        str(file.relative_to(CHECKOUT) if file.is_relative_to(CHECKOUT) else file)
+        for folder in tier.folders
+        for file in sorted(_find_files(CHECKOUT / folder))
+        if f"mark.{ALONE}" in file.read_text()
+        and not any(file.is_relative_to(one) for one in without)
+    ]
+
+
+def _find_files(place: Path) -> list[Path]:
+    return [place] if place.is_file() else list(place.rglob("test_*.py"))
 
 
 def _missing(need: str) -> str | None:

@@ -8,6 +8,7 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ def test_only_the_tiers_that_are_named_run(
     monkeypatch.setattr(run, "_missing", lambda need: None)
     assert run.main("unit") == 0
     shown = re.findall(r"^== (\w+)", capfd.readouterr().out, re.M)
-    assert sorted(shown) == ["unit_a", "unit_b", "what"]
+    assert sorted(shown) == ["unit_a", "unit_b"]
 
 
 _LIST = """
@@ -126,7 +127,7 @@ def _list_tests() -> dict[str, set[str]]:
 def _is_selected(tier: run.Tier, name: str, marks: set[str]) -> bool:
     is_marked = {"": True, "alone": "alone" in marks, "not alone": "alone" not in marks}[tier.marks]
     is_without = any(name.startswith(f"{folder}/") for folder in tier.without)
-    is_in = any(name.startswith(f"{folder}/") for folder in tier.folders)
+    is_in = any(name.startswith((f"{place}/", f"{place}::")) for place in tier.folders)
     return is_marked and is_in and not is_without
 
 
@@ -191,10 +192,10 @@ def _is_time(value: ast.expr, measured: set[str]) -> bool:
 
 def test_what_bounds_a_measured_time_runs_alone() -> None:
     """On a machine that is busy with other tests, a second of work takes many."""
-    accompanied = [folder for tier in run.arrange(run.TIERS)[1] for folder in tier.folders]
     files = [
         file
-        for folder in accompanied
+        for tier in run.TIERS
+        for folder in tier.folders
         for file in sorted((run.CHECKOUT / folder).rglob("test_*.py"))
     ]
     unmarked = {
@@ -216,12 +217,14 @@ def test_a_measured_time_that_is_bounded_is_found() -> None:
     assert _find_unmarked(f"pytestmark = [pytest.mark.alone]\ndef test_a{body}") == []
 
 
-def test_what_compares_times_is_selected_from_the_tiers_that_need_something() -> None:
-    small, large = run.Tier("a", ("a",)), run.Tier("b", ("b", "c"), "cluster")
-    together = [run.Tier("a", ("a",)), run.Tier("b", ("b", "c"), "cluster", marks="not alone")]
-    apart = [run.Tier("what compares times, alone", ("b", "c"), marks="alone")]
-    assert run.arrange([small, large]) == [together, apart]
-    assert run.arrange([small]) == [[small]]
+def test_what_compares_times_is_selected_from_the_files_that_name_the_mark(tmp_path: Path) -> None:
+    mark = "@pytest.mark.alone\ndef test_one(): pass"
+    first, second, third = _write_tests(tmp_path, a=mark, b="def test_b(): pass", c=mark)
+    third = replace(third, without=(str(tmp_path),))
+    together = [replace(tier, marks="not alone") for tier in (first, second, third)]
+    apart = [run.Tier("what compares times, alone", first.folders, marks="alone")]
+    assert run.arrange([first, second, third]) == [together, apart]
+    assert run.arrange([second]) == [together[1:2]]
     assert run.arrange([]) == []
 
 

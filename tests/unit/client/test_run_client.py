@@ -110,6 +110,7 @@ def test_a_refusal_reaches_its_caller_and_no_other(
     assert "the API refused outputs" in capsys.readouterr().err
 
 
+@pytest.mark.alone
 def test_training_goes_on_while_the_api_is_away(
     api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from tests.support.running_run import RUN, UUID, operation
 
@@ -93,6 +94,7 @@ async def test_every_attempt_is_reported_in_its_turn(api: Api, runs: MemoryRuns)
     assert await follow(api) == ["first", "second"]
 
 
+@pytest.mark.alone
 async def test_who_does_not_follow_is_not_held_back_by_a_long_run(
     api: Api, runs: MemoryRuns
 ) -> None:
@@ -115,6 +117,7 @@ def test_a_cursor_survives_its_way_through_the_client() -> None:
         assert Cursor.parse(nonsense) == Cursor()
 
 
+@pytest.mark.alone
 async def test_statuses_are_held_back_only_for_who_waits(api: Api, runs: MemoryRuns) -> None:
     await runs.put(operation(phase="Queued"))
     started = time.monotonic()
@@ -131,6 +134,7 @@ async def test_statuses_are_held_back_only_for_who_waits(api: Api, runs: MemoryR
     await starting
 
 
+@pytest.mark.alone
 async def test_a_new_request_is_answered_at_once(api: Api, runs: MemoryRuns) -> None:
     await runs.put(operation(phase="Queued"))
     started = time.monotonic()
