@@ -11,7 +11,11 @@ import yaml
 from tests.local.conftest import Run
 
 
-def write(path: Path, script: str = "echo ran; echo a > {{ globals.run_outputs_path }}/f") -> Path:
+def write(
+    path: Path,
+    script: str = "echo ran; echo a > {{ globals.run_outputs_path }}/f",
+    **sections: Any,
+) -> Path:
     run = {"kind": "job", "container": {"image": "a", "command": ["sh", "-c", script]}}
     read = {"files": {"ref": "ops.a", "value": "artifacts.outputs", "contextOnly": True}}
     component = {"inputs": [{"name": "x", "value": 1}], "run": run}
@@ -20,7 +24,7 @@ def write(path: Path, script: str = "echo ran; echo a > {{ globals.run_outputs_p
         {"name": "b", "component": component} | {"params": read},
     ]
     written = {"kind": "component", "name": "p", "run": {"kind": "dag", "operations": ops}}
-    path.write_text(yaml.safe_dump(written))
+    path.write_text(yaml.safe_dump(written | sections))
     return path
 
 
@@ -32,7 +36,7 @@ def show(here: Run, name: str) -> dict[str, Any]:
 def test_the_second_run_of_a_pipeline_takes_the_results_whose_files_are_there(
     here: Run, tmp_path: Path, records: Path
 ) -> None:
-    file = write(tmp_path / "p.yaml")
+    file = write(tmp_path / "p.yaml", cache={"disable": False})
     first = here("run", "--local", "-f", file, "-l", "--name", "one")
     assert first.code == 0, first
     assert first.out.splitlines() == ["[a] ran", "[b] ran"]
@@ -50,6 +54,15 @@ def test_the_second_run_of_a_pipeline_takes_the_results_whose_files_are_there(
         shutil.rmtree(folder)
     again = here("run", "--local", "-f", file, "-l")
     assert again.out.splitlines() == ["[a] ran", "[b] ran"]
+
+
+def test_a_pipeline_whose_file_says_nothing_runs_again(here: Run, tmp_path: Path) -> None:
+    """Its programs are in the working directory, and may have been edited."""
+    (tmp_path / "train.sh").write_text("echo first")
+    file = write(tmp_path / "p.yaml", f"sh {tmp_path}/train.sh")
+    assert here("run", "--local", "-f", file, "-l").out.splitlines() == ["[a] first", "[b] first"]
+    (tmp_path / "train.sh").write_text("echo second")
+    assert here("run", "--local", "-f", file, "-l").out.splitlines() == ["[a] second", "[b] second"]
 
 
 def test_a_run_alone_says_why_it_took_no_result(here: Run, tmp_path: Path) -> None:

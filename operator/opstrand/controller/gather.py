@@ -72,6 +72,8 @@ class World:
     read_catalog: Callable[[], Catalog | None] = lambda: EMPTY
     #: Whether the files of a run that has ended are still there, as far as that is known here.
     has_files: Callable[[Body], bool] = lambda body: True
+    #: Whether the runs of a pipeline take results of earlier ones though no file says so.
+    reuses_results: bool = True
     #: What the decisions about each run have cost so far.
     ledger: Ledger = field(default_factory=Ledger)
     #: Which runs were being reconciled when the process died.

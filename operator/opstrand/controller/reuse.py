@@ -32,7 +32,7 @@ def settle(decision: Decision, snapshot: Snapshot, key: Key, world: World) -> De
     if wanted is None:
         return decision
     above = [str(read_status(body).get("kind") or "") for body in list_above(key, world)]
-    if not is_on(wanted, above):
+    if not is_on(wanted, above, world.reuses_results):
         return decision
     return _look(decision, wanted, snapshot, key, world)
 

@@ -124,6 +124,9 @@ class LocalSession:
         )
         self._world.stopwatch = Stopwatch(time.monotonic)
         self._world.has_files = self._has_files
+        # Here a run is of programs in the working directory, which its file does not hold: an
+        # edited program would not run.
+        self._world.reuses_results = False
 
         async def reconcile_parked(key: Key) -> Outcome:
             return await self._reconcile(key, is_parked=True)

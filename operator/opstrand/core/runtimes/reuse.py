@@ -36,14 +36,15 @@ _FEW = 5
 _MESSAGE = 512
 
 
-def is_on(key: CacheKey, above: Sequence[str]) -> bool:
+def is_on(key: CacheKey, above: Sequence[str], by_default: bool = True) -> bool:
     """Return whether a run takes results. `above`: the kinds of its pipelines, the nearest first.
+    `by_default`: whether the runs of a pipeline do, whose file says nothing.
 
     The runs of a schedule are there to run each time.
     """
     if not key.is_default:
         return True
-    return bool(above) and above[0] in _PIPELINES and above[-1] != "schedule"
+    return by_default and bool(above) and above[0] in _PIPELINES and above[-1] != "schedule"
 
 
 def is_fresh(key: CacheKey, finished_at: object, now: datetime) -> bool:
