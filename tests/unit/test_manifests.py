@@ -188,16 +188,20 @@ def test_the_component_for_plain_http_leaves_nothing_of_tls(tmp_path: Path) -> N
 
 
 def test_the_operator_asks_the_api_with_a_token_for_it_alone(tmp_path: Path) -> None:
-    made = build(tmp_path / "all")
+    for kept in ((), ("postgresql",)):
+        check_token(build(tmp_path / "-".join(("all", *kept)), *kept))
+    without = build(tmp_path / "none", "without-data")
+    assert "token" not in yaml.safe_dump(without["Deployment", NAMES[1]]).lower()
+
+
+def check_token(made: Made) -> None:
     (volume,) = [one for one in volumes_of(made, NAMES[1]) if "projected" in one]
     (source,) = volume["projected"]["sources"]
     assert source["serviceAccountToken"]["audience"] == Settings().audience
-    (mount,) = [
-        one for one in container_of(made, NAMES[1])["volumeMounts"] if one["name"] == volume["name"]
-    ]
+    container = container_of(made, NAMES[1])
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == volume["name"]]
     assert f"{mount['mountPath']}/{source['serviceAccountToken']['path']}" == TOKEN
-    without = build(tmp_path / "none", "without-data")
-    assert "token" not in yaml.safe_dump(without["Deployment", NAMES[1]]).lower()
+    assert {"name": "OPSTRAND_API_TOKEN", "value": TOKEN} in container["env"]
 
 
 def volumes_of(made: Made, name: str) -> list[dict[str, Any]]:
