@@ -135,8 +135,10 @@ COMMANDS: dict[str, Here | By | Not] = {
     "opstrand run --local train.yaml -l": By(
         "tests/cli/test_first_steps.py", "def test_a_first_file_runs_by_the_line_that_is_shown"
     ),
+    "opstrand ui --local": By("tests/pages/test_local_ui.py", '"ui", "--local"'),
     "make demo": HERE,
     # commands in a cluster
+    "opstrand ui": By("tests/integration/test_aggregated.py", "create_cluster_app(door, session)"),
     "opstrand run -f docs/examples/train.yaml --name train -l": By(
         "tests/e2e/test_samples.py", "async def test_the_examples_run_in_a_cluster_too"
     ),
