@@ -142,8 +142,12 @@ class LogKeeper:
                 self._work.clear()
                 self._start_waiting()
         finally:
-            for task in self._tasks.values():
+            tasks = list(self._tasks.values())
+            for task in tasks:
                 task.cancel()
+            if tasks:
+                # Another process may keep the logs only after the last thread has written.
+                await asyncio.wait(tasks)
 
     def _start_waiting(self) -> None:
         # Ended Pods first: they may be deleted soon.

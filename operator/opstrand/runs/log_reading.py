@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import Any, Protocol
 
 from opstrand.artifacts.log_chunks import LogFiles, note
@@ -105,7 +106,7 @@ class LogReading:
         if await asyncio.to_thread(files.is_complete):
             return
         writer = LogWriter(files)
-        await asyncio.to_thread(writer.open)
+        await _run_whole(writer.open)
         await self._follow(writer)
         rest = None
         try:
@@ -119,7 +120,7 @@ class LogReading:
         if rest is not None:
             self._add(rest)
         await self._write(writer)
-        await asyncio.to_thread(writer.finish)
+        await _run_whole(writer.finish)
 
     async def _follow(self, writer: LogWriter) -> None:
         failed = 0
@@ -148,6 +149,9 @@ class LogReading:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        if not reading.cancelled() and isinstance(reading.exception(), OSError):
+            # Its lines could not be written: those after them must not follow.
+            reading.result()
         if not writing.cancelled():
             writing.result()
         await self._write(writer)
@@ -201,8 +205,25 @@ class LogReading:
             lines, size, self._buffer, self._size = self._buffer, self._size, [], 0
             self._filled.clear()
             if lines:
-                await asyncio.to_thread(_append, writer, lines)
+                await _run_whole(partial(_append, writer, lines))
                 await self._pace.spend(len(lines), size)
+
+
+async def _run_whole(work: Callable[[], None]) -> None:
+    """Do this in a thread, and return only after it, also when the task is cancelled: a thread
+    cannot be stopped, and the next one must not use the same writer beside it.
+
+    Raises what the work raises, if need be instead of the cancellation.
+    """
+    job = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        await asyncio.shield(job)
+    except asyncio.CancelledError:
+        while not job.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({job})
+        job.result()
+        raise
 
 
 def _append(writer: LogWriter, lines: list[LogLine]) -> None:
