@@ -59,6 +59,8 @@ class CatalogBucket:
             await asyncio.to_thread(bucket.has_any, "")
         except PlatformError as error:
             logger.error("%s; the files of runs are not kept until it works", error.message)
+        except Exception:
+            logger.exception("a bug: it is not known whether the bucket can be used")
         else:
             logger.info("files of runs are kept in a bucket", extra={"url": bucket.url})
 

@@ -189,9 +189,9 @@ def open_bucket(kind: str, url: str, env: Mapping[str, str]) -> Bucket:
         "backoff": {"max_backoff": timedelta(seconds=4)},
     }
     given: dict[str, Any] = {"client_options": options, "retry_config": retry}
-    parts = urlsplit(url)
-    prefix = parts.path.strip("/") or None
     try:
+        parts = urlsplit(url)
+        prefix = parts.path.strip("/") or None
         if kind == "s3":
             opened: Any = store.S3Store(parts.netloc, prefix=prefix, config=config, **given)
         elif kind == "gcs":

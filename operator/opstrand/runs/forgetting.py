@@ -64,6 +64,9 @@ class Forgetting:
                     purged = now
             except (PlatformError, OSError) as error:
                 logger.warning("%s; old records are removed later", error)
+            except Exception:
+                # The API ends with any of its tasks.
+                logger.exception("a bug: old records are removed later")
             await asyncio.sleep(_INTERVAL)
 
     async def remove_excess(self, now: float) -> int:

@@ -10,7 +10,7 @@ Owns the order in which the two are asked. Must not know SQL, nor how a run is w
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
@@ -37,6 +37,8 @@ from opstrand.runs.retention import Retention
 from opstrand.runs.searching import newest_named, select, sort
 from opstrand.runs.status_edits import Edit
 from opstrand.types import Body
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between two tries to find missed deletions.
 _PAUSE = 10.0
@@ -76,10 +78,15 @@ class KeptRuns:
     async def _find_missed(self) -> None:
         await self._live.wait_until_ready()
         while True:
-            with contextlib.suppress(PlatformError):
+            try:
                 await self._archiver.find_missed(self._is_live)
                 self._has_missed = False
                 return
+            except PlatformError as error:
+                logger.info("deletions are looked for later: %s", error.message)
+            except Exception:
+                # The API ends with any of its tasks.
+                logger.exception("a bug: deletions are looked for later")
             await asyncio.sleep(_PAUSE)
 
     def _is_live(self, namespace: str, uid: str) -> bool:

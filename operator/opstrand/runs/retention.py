@@ -93,6 +93,9 @@ class Retention:
                 await self.delete_excess(time.time())
             except PlatformError as error:
                 logger.warning("%s; old runs are deleted later", error.message)
+            except Exception:
+                # The API ends with any of its tasks.
+                logger.exception("a bug: old runs are deleted later")
             await asyncio.sleep(_INTERVAL)
 
     async def delete_excess(self, now: float) -> int:

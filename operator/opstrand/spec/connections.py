@@ -110,6 +110,16 @@ _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+def _is_bucket(value: Any, begins: tuple[str, ...]) -> bool:
+    """Whether this is the URL of a bucket. Brackets are for the address of a host: a bucket has a
+    name.
+    """
+    if not isinstance(value, str) or not value.startswith(begins):
+        return False
+    name = value.partition("://")[2].partition("/")[0]
+    return bool(name) and not re.search(r"[\[\]\s]", name)
+
+
 class ConnectionResource(Section):
     """A Secret or a ConfigMap: mounted where `mountPath` is given, else its items are variables."""
 
@@ -243,9 +253,7 @@ class Connection(Section):
             is_right, expected = _VALUES.get(key, (lambda _: True, ""))
             if key == "mountPath" and not _is_mountable(value):
                 yield key, f"{_MOUNTABLE}, found {describe(value)}"
-            elif key == "bucket" and not (
-                isinstance(value, str) and value.startswith(_BUCKETS[self.kind])
-            ):
+            elif key == "bucket" and not _is_bucket(value, _BUCKETS[self.kind]):
                 yield key, f"expected {' or '.join(_BUCKETS[self.kind])}…, found {describe(value)}"
             elif value is not None and not is_right(value):
                 yield key, f"expected {expected}, found {describe(value)}"

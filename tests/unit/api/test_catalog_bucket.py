@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from opstrand.api.catalog_bucket import CatalogBucket
+from opstrand.artifacts.bucket import open_bucket
 from opstrand.controller.connections_file import read_connections
 from opstrand.core.planning.connections import Catalog
+from opstrand.errors import PlatformError, SpecError
 
 CATALOG = """
 artifactsStore:
@@ -58,3 +60,37 @@ def test_a_change_of_the_catalog_counts_at_once(tmp_path: Path) -> None:
     assert bucket.read() is not None
     catalogs.append(Catalog())
     assert bucket.read() is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"),
+    [
+        ("s3", "s3://"),
+        ("s3", "s3:///prefix"),
+        ("s3", "s3://[x"),
+        ("gcs", "gs://a b"),
+        ("wasb", "wasb://[x@account.blob.core.windows.net"),
+    ],
+)
+def test_a_broken_url_is_refused_where_the_catalog_is_read(
+    tmp_path: Path, kind: str, url: str
+) -> None:
+    place = tmp_path / "catalog.yaml"
+    place.write_text(CATALOG.format(kind=kind, url=url))
+    with pytest.raises(SpecError, match=r"artifactsStore\.schema\.bucket"):
+        read_connections(str(place))
+
+
+def test_a_url_that_cannot_be_parsed_is_an_error_of_the_bucket() -> None:
+    with pytest.raises(PlatformError, match=r"s3://\[x cannot be opened"):
+        open_bucket("s3", "s3://[x", {})
+
+
+async def test_a_bug_while_the_bucket_is_checked_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def read_broken() -> Catalog:
+        raise KeyError("bucket")
+
+    await CatalogBucket(read_broken).prepare()
+    assert "it is not known whether the bucket can be used" in caplog.text

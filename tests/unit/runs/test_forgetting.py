@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from tests.support.loopback_api import keep_files
+from tests.support.steady import works_on
 from tests.support.stores import NAMESPACE_UID, deleted_row
 
 from opstrand.artifacts.folder import RunFiles
@@ -98,3 +99,14 @@ async def test_a_mark_is_purged_after_a_day_with_files_that_came_later(
     assert await done.purge_marks(NOW + 24 * 3600 + 1) == 1
     assert left(tmp_path) == set()
     assert await store.known([row.uid]) == {}
+
+
+async def test_a_bug_while_files_are_deleted_does_not_end_the_api(
+    store: RunStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def delete(_: str, __: str) -> None:
+        raise ValueError("Invalid IPv6 URL")
+
+    await store.write([ended(1, 10), ended(2, 20)])
+    work = Forgetting(RecordLimits(in_total=1), store, delete).run()
+    assert await works_on(work, caplog, after="a bug: old records are removed later")

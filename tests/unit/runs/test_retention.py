@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from tests.support.steady import works_on
 from tests.support.stores import NAMESPACE_UID, final_body
 
 from opstrand.core.names import API_VERSION, CREATED_BY, HOOK
@@ -119,3 +120,20 @@ async def test_a_pipeline_waits_until_all_its_runs_are_stored(store: RunStore) -
     await store.write([make_row(family[1], namespace_uid=NAMESPACE_UID)])
     assert await retention.delete_excess(NOW) == 1
     assert cluster.deleted == [("run-1", "uid-1", "5")]
+
+
+class BrokenCluster(Cluster):
+    """Answers what no version of the API server does."""
+
+    async def get(self, _: Any, namespace: str | None, name: str) -> Manifest:
+        return {}
+
+
+async def test_a_bug_does_not_end_the_api(
+    store: RunStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = run(1, version=5)
+    await store.write([make_row(one, namespace_uid=NAMESPACE_UID)])
+    cluster = BrokenCluster(one)
+    work = Retention(Limits(seconds=1), cluster, store, cluster).run()
+    assert await works_on(work, caplog, after="a bug: old runs are deleted later")
