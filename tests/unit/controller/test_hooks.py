@@ -5,11 +5,13 @@ get, and that each fires once wherever the operator dies.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from tests.support.memory_cluster import NAMESPACE, MemoryCluster
 
+from opstrand.controller.reconcile import Outcome, reconcile
 from opstrand.core import names
 from opstrand.kube.resources import OPERATIONS
 from opstrand.types import Manifest
@@ -229,6 +231,36 @@ async def test_the_failure_of_a_hook_changes_nothing_of_the_run(cluster: MemoryC
     await cluster.settle()
     assert cluster.status(hook["metadata"]["name"])["phase"] == "Failed"
     assert cluster.get("train") == before
+
+
+async def follow(cluster: MemoryCluster) -> Outcome:
+    """Reconcile `train` as long as it asks for it itself, and return the last outcome.
+
+    As in a cluster, where no event of the operator's own write wakes a run.
+    """
+    outcome = Outcome(again=0.0)
+    while outcome.again == 0 or outcome.parked:
+        outcome = await reconcile(
+            (NAMESPACE, "train"),
+            world=cluster.world,
+            clock=lambda: datetime.now(UTC),
+            is_parked=outcome.parked,
+        )
+    return outcome
+
+
+@pytest.mark.parametrize(("trigger", "letter"), [("failed", "k"), ("done", "r"), ("{{ x }}", "f")])
+async def test_the_pod_of_a_run_with_a_hook_expires(
+    cluster: MemoryCluster, trigger: str, letter: str
+) -> None:
+    await start(cluster, {"trigger": trigger}, termination={"ttl": 60})
+    await cluster.run_pod("train")
+    await cluster.settle()
+    await cluster.end_pod("train")
+    outcome = await follow(cluster)
+    assert cluster.status("train")["hooks"]["states"] == letter
+    assert outcome.again is not None
+    assert 0 < outcome.again <= 60
 
 
 async def test_the_run_waits_for_the_component_of_its_hook(cluster: MemoryCluster) -> None:

@@ -158,7 +158,7 @@ def fire_hooks(snapshot: Snapshot) -> Decision | None:
     hooks = list_hooks(prepared)
     if UNREAD in record.states or len(record.states) != len(hooks):
         new = Record(OPEN * len(hooks), (), record.round)
-        return _write(snapshot, new, again=0.0 if hooks else None)
+        return _write(snapshot, new, again=0.0)
     return _fire(snapshot, record, _Hooks(snapshot, prepared, hooks, record.round))
 
 
@@ -225,9 +225,12 @@ def _is_created(snapshot: Snapshot, index: int) -> bool:
 
 
 def _write(snapshot: Snapshot, record: Record, again: float | None = None) -> Decision:
-    """Record the letters under the version that was read; everything else stays as it ended."""
+    """Record the letters under the version that was read; everything else stays as it ended.
+
+    Once all are decided, the run is looked at again: what it left is still to be cleared.
+    """
     status = {**snapshot.status, HOOKS_KEY: record.as_dict()}
-    return Decision(status, freeze=True, requeue_after=again)
+    return Decision(status, freeze=True, requeue_after=again if record.is_open else 0.0)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ def refuse_resume(snapshot: Snapshot, reason: str, message: str) -> Decision:
         known, conditions.RESUMED, False, reason=reason, message=message, now=snapshot.stamp
     )
     status: Status = {**snapshot.status, **_absorb(snapshot), "conditions": refused}
-    return Decision(status)
+    # What is left to do after its end is decided next.
+    return Decision(status, requeue_after=0.0)
 
 
 def _absorb(snapshot: Snapshot) -> Mapping[str, int]:

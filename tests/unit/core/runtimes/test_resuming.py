@@ -128,6 +128,7 @@ def test_an_order_that_would_end_it_again_voids_the_number(order: str) -> None:
     assert refused is not None
     assert (refused["status"], refused["reason"]) == ("False", "OrderStands")
     assert refused["message"] == f"control.{order} stands: remove it"
+    assert decision.requeue_after == 0, "what is left to do after its end is looked at"
 
 
 def test_a_run_whose_pipeline_has_ended_is_not_resumed() -> None:
