@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from opstrand.artifacts.lines import read_lines
@@ -40,10 +40,12 @@ def set_aside(kept: Path, later: Path, earlier: Path) -> None:
     head = _read_head(kept)
     if not size or _read_head(later)[: len(head)] == head:
         return
-    lines = [*read_earlier(earlier, kept), *_read_events(kept)]
     earlier.parent.mkdir(parents=True, exist_ok=True)
     written = earlier.with_name(f"{earlier.name}.new")
-    written.write_bytes(b"\n".join(lines))
+    with written.open("wb") as file:
+        # Line by line: both files may be larger than the memory.
+        for line in chain(read_earlier(earlier, kept), _read_events(kept)):
+            file.write(line + b"\n")
     os.replace(written, earlier)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -101,27 +102,41 @@ def _as_number(text: str) -> int | float | None:
 
 def _read_lines(series: SeriesFile, most: int) -> list[bytes]:
     """Return the events: the first, the last, and those between at equal distances."""
-    earlier = list(read_earlier(series.earlier, series.place))
-    if series.restarts:
-        events = (*earlier, *islice(read_lines(series.place), 1, None))
-        return _choose(drop_replaced([one for one in events if one.strip()], series.restarts), most)
+    if not series.restarts:
+        return list(_bound(_pick(series, most)))
+    # What was replaced is found among so many events, however long the series is.
+    lines = drop_replaced(list(_bound(_pick(series, max(most, MOST)))), series.restarts)
+    return [lines[index] for index in spread(len(lines), most)]
+
+
+def _pick(series: SeriesFile, most: int) -> Iterator[bytes]:
+    """Yield at most so many lines, fewer where they are long, and hold none of them."""
+    earlier, size = 0, series.place.stat().st_size
+    for line in read_earlier(series.earlier, series.place):
+        earlier, size = earlier + 1, size + len(line)
     # The first line is the header, or empty.
-    count = max(0, count_lines(series.place) - 1)
-    size, both = series.place.stat().st_size + sum(map(len, earlier)), len(earlier) + count
+    both = earlier + max(0, count_lines(series.place) - 1)
     if size > _MOST_BYTES:
         most = max(1, min(most, both * _MOST_BYTES // size))
-    if both > most:
-        wanted = spread(both, most)
-        earlier = [earlier[index] for index in wanted if index < len(earlier)]
-        own: Iterable[bytes] = pick_lines(series.place, len(wanted) - len(earlier))
-    else:
-        own = islice(read_lines(series.place), 1, None)
-    return [line for line in (*earlier, *own) if line.strip() and len(line) < LONGEST]
+    if both <= most:
+        yield from read_earlier(series.earlier, series.place)
+        yield from islice(read_lines(series.place), 1, None)
+        return
+    wanted = spread(both, most)
+    before = bisect_left(wanted, earlier)
+    if before:
+        kept = set(wanted[:before])
+        lines = enumerate(read_earlier(series.earlier, series.place))
+        yield from (line for index, line in lines if index in kept)
+    yield from pick_lines(series.place, len(wanted) - before)
 
 
-def _choose(lines: list[bytes], most: int) -> list[bytes]:
-    size = sum(map(len, lines))
-    if size > _MOST_BYTES:
-        most = max(1, min(most, len(lines) * _MOST_BYTES // size))
-    chosen = (lines[index] for index in spread(len(lines), most))
-    return [line for line in chosen if len(line) < LONGEST]
+def _bound(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the events among the lines, without those that would exceed the bytes of an answer:
+    the chosen ones may be the longest, and a file may be replaced by a longer one.
+    """
+    left = _MOST_BYTES * 5 // 4
+    for line in lines:
+        if line.strip() and len(line) < min(LONGEST, left):
+            left -= len(line) + 1
+            yield line
