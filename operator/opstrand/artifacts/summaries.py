@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from opstrand.artifacts.attempts import SUFFIX
@@ -20,38 +21,44 @@ from opstrand.artifacts.names import MissingFile
 
 Summary = dict[str, Any]
 _METRIC, _SYSTEM = "metric", "system"
-#: Series of one run that are listed, and points that are read of each.
+#: The folder of the series about the machine, of which the lineage table shows another kind.
+_MACHINE = f"resources/{_METRIC}"
+#: Series of one run that are read, and points of each.
 _MOST = 1000
 _MOST_POINTS = 50_000
 
 
-def list_series(files: RunFiles) -> list[Summary]:
-    """Return an entry of the lineage table for each series: `name`, `kind`, `path`, `summary`."""
+def list_series(files: RunFiles, only: str | None = None) -> list[Summary]:
+    """Return an entry of the lineage table for each series: `name`, `kind`, `path`, `summary`.
+
+    `only`: the name of those that are wanted. Of all, the first ones are read.
+    """
     found: list[Summary] = []
-    for folder, kind, listed in _iter_folders(files):
-        for name in _list_names(files, folder):
-            path = f"{folder}/{name}{SUFFIX}"
-            try:
-                place = files.find_file(path)
-                facts = place.stat()
-                series = SeriesFile(place, files.earlier / path, files.restarts)
-                summary = _summarize(series, kind, facts.st_size, facts.st_mtime_ns)
-            except (MissingFile, FileNotFoundError):
-                continue  # deleted since
-            if summary is not None and len(found) < _MOST:
-                found.append({"name": name, "kind": listed, "path": path, "summary": summary})
+    for folder, kind, name in islice(_iter_series(files, only), _MOST):
+        path = f"{folder}/{name}{SUFFIX}"
+        try:
+            place = files.find_file(path)
+            facts = place.stat()
+            series = SeriesFile(place, files.earlier / path, files.restarts)
+            summary = _summarize(series, kind, facts.st_size, facts.st_mtime_ns)
+        except (MissingFile, FileNotFoundError):
+            continue  # deleted since
+        if summary is not None:
+            listed = _SYSTEM if folder == _MACHINE else kind
+            found.append({"name": name, "kind": listed, "path": path, "summary": summary})
     return found
 
 
-def _iter_folders(files: RunFiles) -> Iterator[tuple[str, str, str]]:
-    """Yield each folder of series, its kind, and the kind that the lineage table shows."""
+def _iter_series(files: RunFiles, only: str | None) -> Iterator[tuple[str, str, str]]:
+    """Yield the folder, the kind and the name of each series."""
     try:
         kinds = files.list_tree("events").folders
     except MissingFile:
         kinds = []
-    for kind in kinds:
-        yield f"events/{kind}", kind, kind
-    yield f"resources/{_METRIC}", _METRIC, _SYSTEM
+    for folder, kind in (*((f"events/{kind}", kind) for kind in kinds), (_MACHINE, _METRIC)):
+        for name in _list_names(files, folder):
+            if only in (None, name):
+                yield folder, kind, name
 
 
 def _list_names(files: RunFiles, folder: str) -> list[str]:

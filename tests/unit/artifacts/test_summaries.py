@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from opstrand.artifacts import summaries
 from opstrand.artifacts.folder import RunFiles
 from opstrand.artifacts.summaries import list_series
 
@@ -85,6 +86,33 @@ def test_a_file_that_grew_is_read_again(files: RunFiles) -> None:
     for count in (1, 2):
         write(files, "events/metric/a.plx", HEAD, *(["1|t|1"] * count))
         assert list_series(files)[0]["summary"]["metric"]["count"] == count
+
+
+def test_no_more_series_are_read_than_are_listed(
+    files: RunFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the empty ones count: each of them is a file that is read."""
+    monkeypatch.setattr(summaries, "_MOST", 3)
+    write(files, "events/metric/a.plx", HEAD)
+    for name in "bcdef":
+        write(files, f"events/metric/{name}.plx", HEAD, "1|t|1")
+    before = count_read()
+    assert [one["name"] for one in list_series(files)] == ["b", "c"]
+    assert count_read() - before == 3
+
+
+def test_of_one_name_no_other_series_is_read(files: RunFiles) -> None:
+    for path in ("events/metric/a", "events/metric/b", "resources/metric/a"):
+        write(files, f"{path}.plx", HEAD, "1|t|1")
+    before = count_read()
+    assert [one["kind"] for one in list_series(files, "a")] == ["metric", "system"]
+    assert count_read() - before == 2
+    assert list_series(files, "none") == []
+
+
+def count_read() -> int:
+    """Return how many series were summarized; each state of a file is once."""
+    return summaries._summarize.cache_info().misses
 
 
 def test_a_run_without_files_has_none(files: RunFiles) -> None:

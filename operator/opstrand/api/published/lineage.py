@@ -70,15 +70,26 @@ async def list_artifacts(request: web.Request) -> web.Response:
 
 
 async def _artifacts(request: web.Request, body: Body) -> list[dict[str, Any]]:
-    uuid = run_uuid(body)
-    stored = [artifact_view(item, uuid) for item in read_status(body).get("artifacts") or ()]
+    stored = _reported(body)
     known = {item["name"] for item in stored}
+    return stored + [one for one in await _series(request, body) if one["name"] not in known]
+
+
+def _reported(body: Body) -> list[dict[str, Any]]:
+    uuid = run_uuid(body)
+    return [artifact_view(item, uuid) for item in read_status(body).get("artifacts") or ()]
+
+
+async def _series(
+    request: web.Request, body: Body, only: str | None = None
+) -> list[dict[str, Any]]:
+    """The series among the run's files, or those of one name."""
     try:
         files = await open_run_files(request, body)
     except (NoFiles, RunNotFound):
-        return stored
-    series = await asyncio.to_thread(list_series, files)
-    return stored + [artifact_view(one, uuid) for one in series if one["name"] not in known]
+        return []
+    found = await asyncio.to_thread(list_series, files, only)
+    return [artifact_view(one, run_uuid(body)) for one in found]
 
 
 def _matches(item: dict[str, Any], wanted: str) -> bool:
@@ -92,10 +103,13 @@ def _matches(item: dict[str, Any], wanted: str) -> bool:
 
 async def get_artifact(request: web.Request) -> web.Response:
     body = await find_run(request, Verb.READ)
-    for item in await _artifacts(request, body):
-        if item["name"] == request.match_info["name"]:
-            return web.json_response(item)
-    raise RunNotFound(request.match_info["name"])
+    name = request.match_info["name"]
+    # A reported one costs no reading of files.
+    found = [item for item in _reported(body) if item["name"] == name]
+    found = found or await _series(request, body, name)
+    if not found:
+        raise RunNotFound(name)
+    return web.json_response(found[0])
 
 
 async def list_artifact_names(request: web.Request) -> web.Response:

@@ -15,7 +15,7 @@ from tests.support.running_run import RUN, UUID
 
 from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken
-from opstrand.artifacts import events
+from opstrand.artifacts import events, summaries
 from opstrand.artifacts.folder import RunFiles
 from opstrand.runs.memory import MemoryRuns
 
@@ -96,6 +96,15 @@ async def test_the_lineage_table_has_the_series(api: Api, runs: MemoryRuns) -> N
     assert (await answer.json())["path"] == "events/metric/loss.plx"
     answer = await api.get(RUN + "/lineage/artifacts/names", params={"limit": "100"})
     assert {one["name"] for one in (await answer.json())["results"]} == set(kinds)
+
+
+async def test_a_reported_artifact_is_answered_without_reading_a_series(api: Api) -> None:
+    await api.post(RUN + "/lineage/artifacts", json=[{"name": "acc", "kind": "file"}])
+    before = summaries._summarize.cache_info().misses
+    answer = await api.get(RUN + "/lineage/artifacts/acc")
+    assert (await answer.json())["kind"] == "file"
+    assert summaries._summarize.cache_info().misses == before
+    assert (await api.get(RUN + "/lineage/artifacts/none")).status == 404
 
 
 async def test_of_several_runs(api: Api) -> None:
