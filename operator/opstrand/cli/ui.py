@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import ClientError, web
+from yarl import URL
 
 from opstrand.api.app import answer_errors, create_app
 from opstrand.api.auth.callers import StaticToken
@@ -79,8 +80,8 @@ def create_cluster_app(door: Door, session: Session) -> web.Application:
 
     async def forward(request: web.Request) -> web.StreamResponse:
         door.require_key(request)
+        url = _address_of(session.server, request.raw_path)
         headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
-        url = session.server + request.raw_path
         try:
             async with session.http.request(
                 request.method,
@@ -104,6 +105,21 @@ def create_cluster_app(door: Door, session: Session) -> web.Application:
     app = web.Application(middlewares=[answer_errors, door.guard()])
     app.add_routes([*door.routes, *pages.ROUTES, web.route("*", f"{_ROOT}/{{rest:.*}}", forward)])
     return app
+
+
+def _address_of(server: str, raw_path: str) -> URL:
+    """The address behind the API server. Raises HTTPNotFound for any other path of the server: what
+    sends a request, or a proxy on the way, resolves dot segments that the route does not.
+    """
+    try:
+        base, url = URL(server), URL(server + raw_path)
+    except ValueError:
+        raise web.HTTPNotFound from None
+    above = f"{base.raw_path.rstrip('/')}{_ROOT}/"
+    is_below = url.origin() == base.origin() and url.raw_path.startswith(above)
+    if not is_below or not {".", ".."}.isdisjoint(url.path.split("/")):
+        raise web.HTTPNotFound
+    return url
 
 
 async def require_api(session: Session) -> None:

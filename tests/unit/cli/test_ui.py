@@ -7,9 +7,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from tests.support.loopback_api import TOKEN, LoopbackApi
 from tests.support.running_run import UUID, operation
+from yarl import URL
 
 from opstrand.api.pages.loopback import Door
 from opstrand.cli.errors import CliError
@@ -114,6 +116,40 @@ async def test_nothing_else_of_the_cluster_is_reached(
     assert (await client.get(path, headers=key(door))).status == 404
 
 
+@pytest.mark.parametrize("below", ["", "/k8s/clusters/one"])
+@pytest.mark.parametrize(
+    ("path", "reaches"),
+    [
+        ("/apis/runs.opstrand.dev/v1alpha1/a%20b/%C3%BC?path=../x", True),
+        ("/apis/runs.opstrand.dev/../../api/v1/secrets", False),
+        ("/apis/runs.opstrand.dev/%2e%2e/apps/v1/deployments", False),
+        ("/apis/runs.opstrand.dev/v1alpha1/.%2E/%2e./%2E%2e/api/v1/secrets", False),
+        ("/apis/runs.opstrand.dev/..%2f..%2Fapi/v1/secrets", False),
+        ("/apis/runs.opstrand.dev/../../../../../api", False),
+        ("/apis/runs.opstrand.dev/..", False),
+    ],
+)
+async def test_dot_segments_lead_nowhere_else(
+    door: Door, path: str, reaches: bool, below: str
+) -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.raw_path)
+        return web.Response()
+
+    server = web.Application()
+    server.router.add_route("*", "/{rest:.*}", answer)
+    async with TestServer(server) as api, aiohttp.ClientSession() as http:
+        session = Session(f"http://127.0.0.1:{api.port}{below}", "a", http)
+        async with TestServer(create_cluster_app(door, session)) as own:
+            door.port = own.port or 0
+            address = URL(f"http://127.0.0.1:{own.port}{path}", encoded=True)
+            async with http.get(address, headers=key(door)) as found:
+                assert found.status == (200 if reaches else 404)
+    assert asked == ([below + path] if reaches else [])
+
+
 async def test_a_server_that_is_away_is_said(
     client: Client, door: Door, behind: LoopbackApi
 ) -> None:
@@ -125,8 +161,6 @@ async def test_a_server_that_is_away_is_said(
 
 
 async def test_without_the_api_behind_the_server_it_is_said_what_to_do(door: Door) -> None:
-    from aiohttp import web
-
     server = TestServer(web.Application())
     await server.start_server()
     async with aiohttp.ClientSession() as http:
