@@ -141,9 +141,17 @@ async def require_api(session: Session) -> None:
 
 
 @asynccontextmanager
-async def listen(app: web.Application, door: Door, port: int | None) -> AsyncIterator[None]:
-    """Serve on the loopback: on this port, or else on the usual one or any other."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+async def listen(
+    app: web.Application, door: Door, port: int | None, *, ends_with_reader: bool = False
+) -> AsyncIterator[None]:
+    """Serve on the loopback: on this port, or else on the usual one or any other.
+
+    `ends_with_reader`: a request that no browser waits for any more is cancelled. A log that is
+    passed on would keep its connection to the API server until the run ends.
+    """
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=0.2, handler_cancellation=ends_with_reader
+    )
     await runner.setup()
     try:
         await _bind(runner, PORT if port is None else port, is_asked=port is not None)

@@ -15,7 +15,7 @@ from yarl import URL
 
 from opstrand.api.pages.loopback import Door
 from opstrand.cli.errors import CliError
-from opstrand.cli.ui import create_cluster_app, require_api
+from opstrand.cli.ui import create_cluster_app, listen, require_api
 from opstrand.kube.session import Session
 from opstrand.runs.memory import MemoryRuns
 
@@ -168,3 +168,25 @@ async def test_without_the_api_behind_the_server_it_is_said_what_to_do(door: Doo
             await require_api(Session(str(server.make_url("")).rstrip("/"), "a", http))
         assert "manifests/aggregated" in raised.value.hint
     await server.close()
+
+
+async def test_a_log_that_is_closed_leaves_no_connection_behind(
+    behind: LoopbackApi, door: Door
+) -> None:
+    behind.do(behind.runs.write_log(UUID, "the first line"))
+    one = aiohttp.TCPConnector(limit=1)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with (
+        aiohttp.ClientSession(headers=headers, connector=one) as http,
+        listen(
+            create_cluster_app(door, Session(f"http://127.0.0.1:{behind.port}", "a", http)),
+            door,
+            0,
+            ends_with_reader=True,
+        ),
+        aiohttp.ClientSession(headers=key(door), timeout=aiohttp.ClientTimeout(30)) as browser,
+    ):
+        for _ in range(2):
+            log = f"http://127.0.0.1:{door.port}{RUN}/log?follow=true"
+            async with browser.get(log) as answer:
+                assert await answer.content.readline() == b"the first line\n"

@@ -60,7 +60,7 @@ async def _serve(target: Target, run: str, port: int | None, opens: bool) -> int
             await serving.require_api(cluster.api.session)
         path = _path_of(cluster.project, run)
         app = serving.create_cluster_app(door, cluster.api.session)
-        async with serving.listen(app, door, port):
+        async with serving.listen(app, door, port, ends_with_reader=True):
             return await _show(door.address(path), opens=opens)
 
 
