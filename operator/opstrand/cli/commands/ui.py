@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import sys
+import tempfile
+import threading
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -13,6 +19,12 @@ from opstrand.cli.options import Target, check_project, local_or_cluster_options
 from opstrand.cli.output.console import say
 
 _MOST = 65535
+_REDIRECT = """<!doctype html>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url={address}">
+<title>opstrand</title>
+<a href="{address}">Open the pages</a>
+"""
 
 
 @command
@@ -73,10 +85,24 @@ async def _show(address: str, *, opens: bool) -> int:
     from opstrand.cli.ui import wait_for_ever
 
     say(f"open {address}")
-    if opens:
-        webbrowser.open(address)
-    try:
-        await wait_bounded(wait_for_ever(), seconds=None)
-    except Interrupted as error:
-        return ExitCode.SUCCEEDED if error.code == ExitCode.INTERRUPTED else error.code
+    with _redirecting(address) as file:
+        if opens:
+            # A browser of a terminal returns when it ends, which the end of this must not await.
+            threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
+        try:
+            await wait_bounded(wait_for_ever(), seconds=None)
+        except Interrupted as error:
+            return ExitCode.SUCCEEDED if error.code == ExitCode.INTERRUPTED else error.code
     return ExitCode.SUCCEEDED
+
+
+@contextmanager
+def _redirecting(address: str) -> Iterator[Path]:
+    """Yield a file of this user alone that leads to the address. The arguments of the browser's
+    process, which all users of the machine can read, have only its path.
+    """
+    with tempfile.TemporaryDirectory(prefix="opstrand-ui-") as folder:
+        file = Path(folder, "open.html")
+        file.touch(0o600)
+        file.write_text(_REDIRECT.format(address=html.escape(address)), encoding="utf-8")
+        yield file
