@@ -7,21 +7,28 @@ Only runs of the living namespace are answered. Must not write (`archiver`), nor
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from opstrand.core.names import run_uuid
+from opstrand.core.packed import pack
+from opstrand.runs.bodies import read_beside
 from opstrand.runs.namespaces import Namespaces
 from opstrand.runs.narrowing import Narrowed, narrow
 from opstrand.runs.protocols import Fields, Listed, Search
 from opstrand.runs.records import read_body
 from opstrand.runs.searching import select, sort
-from opstrand.store.rows import Selection, Stored
+from opstrand.store.rows import Row, Selection, Stored
 from opstrand.store.store import RunStore
 from opstrand.types import Body
 
+logger = logging.getLogger(__name__)
+
 #: Bodies that one step of a search reads; between two steps, other requests are answered.
 _STEP = 200
+#: The most runs below a pipeline that one request reads, some 50 MB.
+_MOST_BELOW = 10_000
 
 
 @dataclass(frozen=True)
@@ -69,15 +76,26 @@ class Archive:
             return []
         return [read_body(one) for one in await self._store.find_all(namespace, uuids)]
 
-    async def below(self, body: Body, *, without: Callable[[str], bool]) -> Sequence[Body]:
-        """The runs on all levels below a pipeline, but those of whose uuid `without` holds."""
+    async def below(self, body: Body, *, without: Callable[[str], bool]) -> Sequence[Listed]:
+        """The runs on all levels below a pipeline, but those of whose uuid `without` holds; all of
+        them packed.
+        """
         namespace = await self._namespaces.uid(body["metadata"]["namespace"])
         if namespace is None:
             return []
         family = await self._store.family(body["metadata"]["uid"])
         own = run_uuid(body["metadata"]["uid"])
         uuids = [one for at, one in family if at == namespace and one != own and not without(one)]
-        return [read_body(one) for one in await self._store.find_all(namespace, uuids)]
+        if len(uuids) > _MOST_BELOW:
+            logger.warning(
+                "a pipeline that is over has more runs than are read at once: some are left out",
+                extra={"run": body["metadata"]["name"], "count": len(uuids)},
+            )
+        found: list[Listed] = []
+        for start in range(0, min(len(uuids), _MOST_BELOW), _STEP):
+            step = uuids[start : min(start + _STEP, _MOST_BELOW)]
+            found += await list_packed(await self._store.find_all(namespace, step))
+        return found
 
     async def search(
         self, project: str, search: Search, *, without: Sequence[str] = (), others: int = 0
@@ -123,6 +141,20 @@ class Archive:
             if len(step) < _STEP:
                 return Selected(count, best)
             last = step[-1].uid
+
+
+async def list_packed(rows: Sequence[Stored | Row]) -> list[Listed]:
+    """These runs, each as its head, of which many can be kept; other requests are answered while
+    they are parsed.
+    """
+    found: list[Listed] = []
+    for start in range(0, len(rows), _STEP):
+        found += await asyncio.to_thread(_pack, rows[start : start + _STEP])
+    return found
+
+
+def _pack(rows: Sequence[Stored | Row]) -> list[Listed]:
+    return [Listed(pack(body, above=0), read_beside(body)) for body in map(read_body, rows)]
 
 
 def _select(step: Sequence[Stored], search: Search) -> list[Fields]:

@@ -11,15 +11,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from opstrand.core.identity import read_outermost, read_pipeline
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.errors import PlatformError
 from opstrand.kube.errors import NotFound
 from opstrand.kube.resources import OPERATIONS, Resource
 from opstrand.kube.versions import version_of
-from opstrand.runs.bodies import is_final
+from opstrand.runs.bodies import is_final, run_uuid
 from opstrand.runs.forgetting import Forgetting, RecordLimits
 from opstrand.runs.namespaces import Namespaces
 from opstrand.runs.protocols import Listed
@@ -117,6 +118,18 @@ class Archiver:
             for uid, row in self._deleted.items()
             if row.namespace == project
         }
+
+    def below(self, body: Body) -> Sequence[Row]:
+        """Those that may be below this pipeline, of which each has its outermost pipeline."""
+        own = {run_uuid(body), uuid_of(body["metadata"]["uid"])}
+        outermost = {read_outermost(body)} if read_pipeline(body) else own
+        return [
+            row
+            for row in self._deleted.values()
+            if row.namespace == body["metadata"]["namespace"]
+            and row.pipeline is not None
+            and (row.controller is None or row.controller in outermost)
+        ]
 
     # -- writing
 

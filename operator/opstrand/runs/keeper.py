@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from opstrand.core.names import controller_uid
 from opstrand.core.names import run_uuid as uuid_of
 from opstrand.errors import PlatformError
-from opstrand.runs.archive import Archive
+from opstrand.runs.archive import Archive, list_packed
 from opstrand.runs.archiver import Archiver
 from opstrand.runs.bodies import run_uuid
 from opstrand.runs.forgetting import Forgetting
@@ -171,13 +171,13 @@ class KeptRuns:
 
     async def gone_below(self, body: Body) -> Mapping[str, Sequence[Listed]]:
         project = body["metadata"]["namespace"]
-        waiting = [one.whole for one in self._archiver.list(project).values()]
+        waiting = await list_packed(self._archiver.below(body))
         below = await self._archive.below(
             body, without=lambda uuid: self._live.peek(project, uuid) is not None
         )
         made: defaultdict[str, dict[str, Listed]] = defaultdict(dict)
         for one in (*below, *waiting):
-            made[controller_uid(one)][one["metadata"]["uid"]] = Listed(one)
+            made[controller_uid(one.head)][one.head["metadata"]["uid"]] = one
         return {uid: list(runs.values()) for uid, runs in made.items()}
 
     def version_below(self, project: str, uid: str) -> int:
