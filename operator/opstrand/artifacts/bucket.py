@@ -23,8 +23,11 @@ from opstrand.errors import PlatformError
 READ = 2 * 1024 * 1024
 _PART = 8 * 1024 * 1024
 _PARTS = 2
-#: Files of several parts that are written at the same time: the API has little memory.
-_LARGE = threading.BoundedSemaphore(4)
+#: Bytes of a file that counts as small, and how many larger ones are written at the same time: a
+#: file of one part is in memory as a whole, and the API has little of that.
+SMALL = 1024 * 1024
+MOST_LARGE = 4
+_LARGE = threading.BoundedSemaphore(MOST_LARGE)
 #: Seconds that a request is tried again, after which the caller is answered that the bucket is
 #: away; and that one try may take.
 _RETRIED, _TRY, _CONNECT = 20, 30, 5
@@ -89,7 +92,7 @@ class Bucket:
         """Make a file of this machine the object: it appears whole or not at all."""
         import obstore
 
-        is_large = place.stat().st_size > _PART
+        is_large = place.stat().st_size > SMALL
         with (
             _LARGE if is_large else nullcontext(),
             self._explained(f"write {key}"),
