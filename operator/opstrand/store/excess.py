@@ -9,13 +9,30 @@ from collections.abc import Sequence
 
 from opstrand.store.database import Database
 
+# A run that took the result of another shows the files of that one. It is the only one that
+# succeeds without a start; a restart or a copy has an original too, but files of its own.
+_TAKEN = """
+FROM runs AS takers JOIN runs AS done ON done.uuid = takers.original
+  AND done.namespace_uid = takers.namespace_uid
+WHERE takers.original IS NOT NULL AND takers.removed_at IS NULL
+AND takers.status = 'succeeded' AND takers.started_at IS NULL
+"""
+_NOT_OF_TAKER = "NOT IN (coalesce(takers.pipeline, ''), coalesce(takers.controller, ''))"
+# Each run whose removal would remove such files: the done one, and what it is below of. A taker
+# that is removed with it does not count.
+_USED = f"""
+SELECT done.namespace_uid, done.uuid {_TAKEN}
+UNION SELECT done.namespace_uid, done.pipeline {_TAKEN} AND done.pipeline {_NOT_OF_TAKER}
+UNION SELECT done.namespace_uid, done.controller {_TAKEN} AND done.controller {_NOT_OF_TAKER}
+"""
 # A run of a pipeline goes with its pipeline, and a run whose own runs still have objects stays.
-_ROOTS = """
+_ROOTS = f"""
 FROM runs WHERE deleted_at IS NOT NULL AND removed_at IS NULL
 AND NOT EXISTS (SELECT 1 FROM runs AS parents WHERE parents.uuid = runs.pipeline
   AND parents.namespace_uid = runs.namespace_uid AND parents.removed_at IS NULL)
 AND NOT EXISTS (SELECT 1 FROM runs AS made WHERE made.pipeline = runs.uuid
   AND made.namespace_uid = runs.namespace_uid AND made.deleted_at IS NULL)
+AND (namespace_uid, uuid) NOT IN ({_USED})
 """
 _ENDED = "coalesce(finished_at, deleted_at)"
 

@@ -59,6 +59,54 @@ async def test_a_pipeline_counts_as_one(store: RunStore) -> None:
     assert await store.excess.older(99.0, limit=9) == [other.uid, "uid-6"]
 
 
+def taker(number: int, of: Row, **facts: Any) -> Row:
+    """Return the row of a run that took the result of another, as the operator ends it."""
+    taken = {"original": {"uuid": of.uuid, "name": of.name, "kind": "cache"}}
+    made = deleted_row(number, reason="CacheHit", finishedAt="2026-01-01T00:00:00Z", **taken)
+    return replace(made, finished_at=float(number), **facts)
+
+
+async def test_a_run_of_which_another_has_the_files_stays(store: RunStore) -> None:
+    done, other = row(1), row(2)
+    of_other_namespace = replace(taker(4, other), namespace_uid="other")
+    await store.write([done, other, taker(3, done), of_other_namespace])
+    excess = store.excess
+    assert await excess.older(99.0, limit=9) == [other.uid, "uid-3", "uid-4"]
+    assert await excess.beyond(1, limit=9) == [other.uid, "uid-3"]
+    assert await excess.beyond_in_each(1, limit=9) == [other.uid]
+    await store.remove("uid-3", 100.0)
+    assert await excess.older(3.0, limit=9) == [done.uid, other.uid]
+
+
+async def test_a_run_of_which_a_living_one_has_the_files_stays(store: RunStore) -> None:
+    done = row(1)
+    await store.write([done, replace(taker(2, done), deleted_at=None)])
+    assert await store.excess.older(99.0, limit=9) == []
+
+
+async def test_a_restart_has_files_of_its_own(store: RunStore) -> None:
+    done = row(1)
+    restart = replace(row(2), original=done.uuid, started_at=1.5)
+    await store.write([done, restart, replace(row(3), original=done.uuid, status="failed")])
+    assert await store.excess.older(99.0, limit=9) == [done.uid, restart.uid, "uid-3"]
+
+
+async def test_a_pipeline_below_which_files_are_used_stays(store: RunStore) -> None:
+    outermost, nested, done = row(9), row(8), row(7)
+    nested = replace(nested, pipeline=outermost.uuid, controller=outermost.uuid)
+    done = replace(done, pipeline=nested.uuid, controller=outermost.uuid)
+    first = replace(row(5), pipeline=outermost.uuid, controller=outermost.uuid)
+    within = [
+        taker(number, of, pipeline=pipeline.uuid, controller=outermost.uuid)
+        for number, of, pipeline in ((6, done, nested), (4, first, nested), (3, done, outermost))
+    ]
+    await store.write([outermost, nested, done, first, *within])
+    # What takes it within the pipeline goes with the pipeline.
+    assert await store.excess.older(99.0, limit=9) == [outermost.uid]
+    await store.write([taker(10, done)])
+    assert await store.excess.older(99.0, limit=9) == ["uid-10"]
+
+
 async def test_marks_are_purged_once(store: RunStore) -> None:
     await store.write([row(1), row(2)])
     await store.remove("uid-1", 100.0)

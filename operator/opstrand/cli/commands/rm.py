@@ -28,7 +28,8 @@ def rm(target: Target, wanted: Selection, runs: tuple[str, ...], yes: bool) -> i
 
     A run's Pod is deleted with it, and stops if it is running; so are the runs of a pipeline, and
     what the API keeps: records, logs and files (`kubectl delete` keeps those). A run whose
-    Operation is gone is deleted by its name or uuid. Runs that took values from it keep them.
+    Operation is gone is deleted by its name or uuid. Runs that took values from it keep them; runs
+    that took its result (cache) have no files any more, since theirs are its own.
 
     A run that has ended and is named in full is deleted at once, as by kubectl; for the others
     (named by a beginning or chosen by an option, or not ended) it asks, and without a terminal it
