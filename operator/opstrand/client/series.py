@@ -7,9 +7,11 @@ Must not open a connection: what collects the run's files sends them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import operator
 import os
+import threading
 from datetime import datetime, timezone
 from typing import Any
 
@@ -27,7 +29,16 @@ class Series:
     def __init__(self, folder: str, part: str = "events") -> None:
         self._folder = os.path.join(folder, part)
         self._files: dict[tuple[str, str], int] = {}
+        self._renew_lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew_lock)
         self.is_off = not os.path.isdir(folder)
+
+    def _renew_lock(self) -> None:
+        # Another thread may close a file whose number is about to be written to. A forked child
+        # may get a lock that no thread will release. The handler of a signal may run in a thread
+        # that has it.
+        self._lock = threading.RLock()
 
     def append(self, values: dict[str, Any], step: Any = None, timestamp: Any = None) -> None:
         """Append a point to each metric, by its name as a file has it. Raises OSError."""
@@ -52,8 +63,9 @@ class Series:
         self._write(kind, name, line.encode("utf-8", "backslashreplace"))
 
     def _write(self, kind: str, name: str, line: bytes) -> None:
-        file = self._files.get((kind, name))
-        os.write(self._open(kind, name) if file is None else file, line)
+        with self._lock:
+            file = self._files.get((kind, name))
+            os.write(self._open(kind, name) if file is None else file, line)
 
     def _open(self, kind: str, name: str) -> int:
         if len(self._files) >= _MOST_OPEN:
@@ -63,15 +75,21 @@ class Series:
         # Each line is one write at the end: other processes of the run may append to the file too.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         file = os.open(os.path.join(folder, f"{name}.plx"), flags, 0o666)
-        if kind not in JSON_LINES and not os.fstat(file).st_size:
-            os.write(file, f"step|timestamp|{kind}".encode())
+        try:
+            if kind not in JSON_LINES and not os.fstat(file).st_size:
+                os.write(file, f"step|timestamp|{kind}".encode())
+        except BaseException:
+            os.close(file)
+            raise
         self._files[kind, name] = file
         return file
 
     def _close(self) -> None:
-        for file in self._files.values():
-            os.close(file)
-        self._files.clear()
+        while self._files:
+            # Out of the table first: the program may get the number of a closed file for its own.
+            _, file = self._files.popitem()
+            with contextlib.suppress(OSError):
+                os.close(file)
 
 
 def to_step(step: Any) -> str:

@@ -4,7 +4,9 @@ of them.
 
 from __future__ import annotations
 
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,51 @@ def test_a_folder_that_cannot_be_written_is_named_once(
     assert api.status["outputs"] == {"loss": 2.0}
     Series(str(tmp_path / "nowhere")).append({"loss": 1}, 1, None)
     assert capfd.readouterr().err == ""
+
+
+def test_a_file_without_room_for_its_header_is_not_kept_open(tmp_path: Path) -> None:
+    series = Series(str(tmp_path))
+    file = tmp_path / "events" / "metric" / "loss.plx"
+    file.parent.mkdir(parents=True)
+    file.symlink_to("/dev/full")
+    for _ in range(3):
+        with pytest.raises(OSError, match="No space left"):
+            series.append({"loss": 1}, 1, AT)
+    numbers = Path("/proc/self/fd")
+    assert [
+        one for one in os.listdir(numbers) if os.path.realpath(numbers / one) == "/dev/full"
+    ] == []
+    file.unlink()
+    series.append({"loss": 1}, 1, AT)
+    lines = file.read_text().splitlines()
+    assert lines == ["step|timestamp|metric", "1|2026-01-01 00:00:00+00:00|1"]
+
+
+def test_no_line_goes_into_a_file_of_the_program(tmp_path: Path) -> None:
+    """The program closes a file that is not its own, and gets the number of another for its own."""
+    series = Series(str(tmp_path))
+    series.append({f"m{number}": 1 for number in range(64)}, 1, AT)
+    os.close(series._files["metric", "m63"])
+    series.append({"more": 1}, 1, AT)
+    own = [os.open(tmp_path / f"own{number}", os.O_RDWR | os.O_CREAT) for number in range(70)]
+    try:
+        series.append({f"m{number}": 2 for number in range(64)}, 2, AT)
+        assert [os.fstat(file).st_size for file in own] == [0] * 70
+    finally:
+        for file in own:
+            os.close(file)
+
+
+def test_threads_that_open_and_close_many_files_lose_no_line(tmp_path: Path) -> None:
+    series = Series(str(tmp_path))
+    names = [f"m{number}" for number in range(100)]
+    with ThreadPoolExecutor(8) as threads:
+        for done in [
+            threads.submit(series.append, dict.fromkeys(names, 1), 1, AT) for _ in range(40)
+        ]:
+            done.result()
+    files = [tmp_path / "events" / "metric" / f"{name}.plx" for name in names]
+    assert {len(one.read_text().splitlines()) for one in files} == {41}
 
 
 def test_what_was_logged_is_read_back(api: Any, tmp_path: Path) -> None:
