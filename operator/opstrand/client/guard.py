@@ -59,9 +59,17 @@ def note(name: str, problem: Any) -> None:
     if (name, kind) in _noted or len(_noted) >= _MOST_NOTES:
         return
     _noted.add((name, kind))
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError, ValueError):  # closed, or its reader is gone
-            print(f"opstrand: {name}: {text}; the program goes on", file=sys.stderr, flush=True)
+    say(f"{name}: {text}; the program goes on")
+
+
+def say(text: str) -> None:
+    """Print a line on stderr. Never raises: it may be closed, or anything that the program has put
+    in its place.
+    """
+    with contextlib.suppress(Exception):
+        if sys.stderr is not None:
+            print(f"opstrand: {text}", file=sys.stderr)
+            sys.stderr.flush()
 
 
 def _describe(problem: Any) -> str:

@@ -8,7 +8,6 @@ than what a run can hold.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import Callable
 
 from .batch import Report
 from .errors import ApiError, ClientError
+from .guard import say
 
 #: Seconds that the end of the process waits for the API.
 LAST_CHANCE = 60.0
@@ -160,14 +160,14 @@ class Spool:
     def _warn(self, error: ClientError) -> None:
         if not self._warned:
             self._warned = True
-            self._print(f"the API is away, reports are kept and sent later ({error})")
+            say(f"the API is away, reports are kept and sent later ({error})")
 
     def _report_refused(self, refused: list[tuple[str, Exception]]) -> None:
         names = ", ".join(name for name, _ in refused[:5]) + (
             f" and {len(refused) - 5} more" if len(refused) > 5 else ""
         )
         error = refused[0][1]
-        self._print(
+        say(
             f"the API refused {names}: {error.detail}"
             if isinstance(error, ApiError)
             else f"{names} could not be sent: {error}"
@@ -177,16 +177,10 @@ class Spool:
         """Handle the end of the process: from here on, a report is sent before the call returns."""
         self._ends = True
         if not self.flush(self._last_chance):
-            self._print(
+            say(
                 f"{self._pending.names() or 'reports'} could not be stored within "
                 f"{self._last_chance:g} s and are lost"
             )
-
-    @staticmethod
-    def _print(text: str) -> None:
-        if sys.stderr is not None:
-            with contextlib.suppress(OSError, ValueError):  # closed, or its reader is gone
-                print(f"opstrand: {text}", file=sys.stderr, flush=True)
 
 
 def _call_at_end_of_worker(call: Callable[[], None]) -> None:

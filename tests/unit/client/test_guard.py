@@ -127,6 +127,33 @@ def test_a_problem_is_said_once(run: tracking.Run, capfd: pytest.CaptureFixture[
     assert all(len(line) < 500 for line in lines)
 
 
+class Bare:
+    """What programs put in the place of stderr: it has no `flush`."""
+
+    def write(self, text: str) -> None:
+        pass
+
+
+class Full(Bare):
+    def flush(self) -> None:
+        raise RuntimeError("hostile")
+
+
+@pytest.mark.parametrize("replaced", [Bare(), Full(), Hostile(), None])
+def test_a_replaced_stderr_ends_nothing(
+    api: Api, monkeypatch: pytest.MonkeyPatch, replaced: Any
+) -> None:
+    client = RunClient()
+    monkeypatch.setattr(guard, "_noted", set())
+    monkeypatch.setattr("sys.stderr", replaced)
+    client.log_metric("loss", "no number")  # type: ignore[arg-type]
+    client.log_outputs(blob="x" * 300_000)
+    assert client.flush(30)
+    client.log_outputs(after=1)
+    assert client.flush(30)
+    assert api.status["outputs"] == {"after": 1}
+
+
 def test_the_other_metrics_of_a_call_are_kept(run: tracking.Run, folder: Path) -> None:
     run.log_metrics(step=1, good=1, bad=[], also="x", fine=2)
     events = folder / "events" / "metric"
