@@ -40,15 +40,20 @@ def guarded(function: Function) -> Function:
 
     @functools.wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
-        try:
-            return function(*arguments, **options)
-        except Exception as error:
-            if options.get("async_req") is False and isinstance(error, ClientError):
-                raise
-            note(name, error)
-            return None
+        return attempt(name, function, *arguments, **options)
 
     return call  # type: ignore[return-value]
+
+
+def attempt(name: str, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Any:
+    """Call a function whose error is printed once under this name, instead of being raised."""
+    try:
+        return function(*arguments, **options)
+    except Exception as error:
+        if options.get("async_req") is False and isinstance(error, ClientError):
+            raise
+        note(name, error)
+        return None
 
 
 def note(name: str, problem: Any) -> None:

@@ -6,22 +6,28 @@ Owns the one current run. `TRACKING_RUN` is None before `init()`.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import sys
+import time
 from typing import Any
 
 from .environment import context_root, is_set
-from .errors import ClientError
-from .guard import REPORTS, guard_reports, guarded, note
+from .errors import ClientError, NotManaged
+from .guard import REPORTS, attempt, guard_reports, note
 from .media import Media
 from .missing import NEEDLESS_OF_TRACKING, OF_TRACKING, add_missing, add_needless
 from .resources import sample_resources
 from .run import RunClient
 
 TRACKING_RUN: Run | None = None
-#: Whether no run was found by a function that only reports.
-_has_no_run = False
+#: When a function that only reports may ask again which run this is, by the monotonic clock.
+_asks_from = 0.0
+#: Seconds between two such questions while the API is away, which wait for it: at least so many,
+#: and at least so many times what the last one took.
+_PAUSE = 60.0
+_SHARE = 10
 
 
 @add_missing(OF_TRACKING)
@@ -137,15 +143,22 @@ def end() -> None:
         TRACKING_RUN.end()
 
 
-@guarded
 def _report(name: str, /, *args: Any, **options: Any) -> Any:
     """Call a method that reports; without a run it does nothing but say so once."""
-    global _has_no_run  # noqa: PLW0603 - `init()` would wait for the API with each call
-    if TRACKING_RUN is None and _has_no_run:
+    global _asks_from  # noqa: PLW0603 - `init()` would wait for the API with each call
+    began = time.monotonic()
+    if TRACKING_RUN is None and began < _asks_from:
         return None
-    _has_no_run = TRACKING_RUN is None
-    run = get_or_create_run()
-    _has_no_run = False
+    _asks_from = math.inf  # other threads do not wait, too
+    try:
+        run = get_or_create_run()
+    except NotManaged:
+        raise
+    except BaseException:
+        now = time.monotonic()
+        _asks_from = now + max(_PAUSE, _SHARE * (now - began))
+        raise
+    _asks_from = 0.0
     return getattr(run, name)(*args, **options)
 
 
@@ -155,7 +168,7 @@ def __getattr__(name: str) -> Any:
 
         def call(*args: Any, **options: Any) -> Any:
             if name.startswith(REPORTS):
-                return _report(name, *args, **options)
+                return attempt(name, _report, name, *args, **options)
             return getattr(get_or_create_run(), name)(*args, **options)
 
         call.__name__, call.__doc__ = name, getattr(Run, name).__doc__

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from tests.support.examples import examples
 from tests.unit.client.conftest import UUID, Api
 
 from opstrand.client import ApiError, RunClient, guard, tracking
+from opstrand.client.connection import Connection
 from opstrand.client.guard import REPORTS, guarded
 
 
@@ -171,12 +175,38 @@ def test_functions_without_a_run_say_so_once(
     monkeypatch.delenv("POLYAXON_RUN_INSTANCE", raising=False)
     monkeypatch.setattr(guard, "_noted", set())
     monkeypatch.setattr(tracking, "TRACKING_RUN", None)
-    monkeypatch.setattr(tracking, "_has_no_run", False)
+    monkeypatch.setattr(tracking, "_asks_from", 0.0)
     module: Any = tracking
     for _ in range(2):
         module.log_metric("loss", 1)
         module.log_text("a", "b")
-    assert capfd.readouterr().err.count("Could not get run info") == 1
+    printed = capfd.readouterr().err
+    assert printed.startswith("opstrand: log_metric: Could not get run info")
+    assert printed.count("Could not get run info") == 1
+    assert tracking._asks_from == math.inf
+
+
+def test_functions_find_the_run_once_the_api_is_back(
+    api: Api, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    impatient = functools.partial(Connection, patience=0.1)
+    monkeypatch.setattr("opstrand.client.run.Connection", impatient)
+    monkeypatch.setattr(guard, "_noted", set())
+    monkeypatch.setattr(tracking, "TRACKING_RUN", None)
+    monkeypatch.setattr(tracking, "_asks_from", 0.0)
+    api.stop()
+    tracking.log_metric("loss", 1)
+    assert capfd.readouterr().err.startswith("opstrand: log_metric: ")
+    api.start()
+    tracking.log_metric("loss", 2)
+    assert api.requests == []
+    # The time of the next question has come.
+    assert 0 < tracking._asks_from < math.inf
+    monkeypatch.setattr(tracking, "_asks_from", time.monotonic())
+    monkeypatch.setattr("opstrand.client.run.Connection", Connection)
+    tracking.log_metric("loss", 3)
+    tracking.end()
+    assert api.status["outputs"] == {"loss": 3.0}
 
 
 def test_a_refusal_is_raised_where_the_caller_waits_for_it(api: Api) -> None:
