@@ -4,6 +4,7 @@ leaves a folder, and a folder is deleted only on purpose.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -14,6 +15,13 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Cli
 from tests.support.command_line import run_opstrand
+
+from opstrand.cli.errors import CliError
+from opstrand.cli.local_files import LocalFiles
+from opstrand.cli.output.spinner import LiveLine
+from opstrand.cli.output.transferred import Transferred
+from opstrand.cli.run_files import BLOCK
+from opstrand.cli.transfer import fetch_archive
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FILE = """kind: component
@@ -211,3 +219,30 @@ def test_the_lines_of_the_page_of_commands(cli: Cli, run: str, tmp_path: Path) -
     assert (tmp_path / "outputs" / "deep" / "model").is_file()
     assert (tmp_path / "outputs.tar.gz").is_file()
     assert cli("artifacts", "ls", "--local", run, "-o", "name").out == "outputs/\n"
+
+
+@pytest.mark.parametrize("shrinks", [False, True])
+async def test_a_file_that_changes_does_not_break_an_archive(tmp_path: Path, shrinks: bool) -> None:
+    size = 3 * BLOCK
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "b").write_bytes(b"the next file")
+    log = tmp_path / "run" / "a"
+    log.write_bytes(os.urandom(size))
+    written = io.BytesIO()
+
+    def write(data: bytes) -> None:
+        if written.write(data) > BLOCK // 2:
+            os.truncate(log, 10) if shrinks else os.truncate(log, 2 * size)
+
+    async def fetch() -> None:
+        done = Transferred(LiveLine(), "copying", None)
+        await fetch_archive(LocalFiles("one", tmp_path / "run"), "", write, done)
+
+    if shrinks:
+        with pytest.raises(CliError, match="changed while it was read"):
+            await fetch()
+        return
+    await fetch()
+    written.seek(0)
+    with tarfile.open(fileobj=written) as archive:
+        assert {one.name: one.size for one in archive} == {"a": size, "b": 13}

@@ -60,7 +60,7 @@ class LocalFiles:
             if version not in ("", facts.version):
                 raise Changed
             file.seek(start)
-            yield Content(facts, _read_blocks(file))
+            yield Content(facts, _read_blocks(file, facts.size - start))
 
     async def write(
         self, path: str, size: int, sha256: str, offset: int, data: bytes
@@ -95,8 +95,15 @@ class LocalFiles:
             raise Changed from None
 
 
-async def _read_blocks(file: IO[bytes]) -> AsyncIterator[bytes]:
-    while block := await asyncio.to_thread(file.read, BLOCK):
+async def _read_blocks(file: IO[bytes], left: int) -> AsyncIterator[bytes]:
+    """Yield what was there when the file was opened: a run may append to it. Raises Changed if it
+    becomes shorter.
+    """
+    while left > 0:
+        block = await asyncio.to_thread(file.read, min(BLOCK, left))
+        if not block:
+            raise Changed
+        left -= len(block)
         yield block
 
 
