@@ -1,6 +1,7 @@
 """The methods of `RunClient` that report and read lineage: the files and folders of a run.
 
-Owns what an entry of the lineage table says. A file stays where it is: no method sends one.
+Owns what an entry of the lineage table says. A file stays where it is: no method sends one. What is
+outside of the run's own folder is read for its hash before the call returns, up to a bound.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ Json = dict[str, Any]
 #: Hex digits of a hash, and bytes that are read at a time.
 _HASH = 12
 _BLOCK = 1024 * 1024
+#: Bytes that are read for one hash, which the caller waits for: seconds.
+_MOST_HASHED = 1024 * 1024 * 1024
 
 
 @guard_reports
@@ -50,7 +53,11 @@ class Lineage:
         skip_hash_calculation: bool = False,
         **ignored: Any,
     ) -> None:
-        """Put a file or folder into the lineage table. The file stays where it is."""
+        """Put a file or folder into the lineage table. The file stays where it is.
+
+        It is read for its hash, unless `hash` or `content` is given, `skip_hash_calculation` is
+        set, or the run's own folder is in it. What is too large has none, and a line says so.
+        """
         path = os.fspath(path)
         is_hashed = not skip_hash_calculation and not is_above(path, self._events_folder())
         if not hash and is_hashed:
@@ -135,32 +142,52 @@ def is_above(path: str, folder: str) -> bool:
     return os.path.commonpath((above, below)) == above
 
 
+class _TooLarge(Exception):
+    """More than _MOST_HASHED."""
+
+
 def _hash_files(path: str) -> str:
-    """Return the hash of a file, or of all files of a folder; empty if they cannot be read."""
+    """Return the hash of a file, or of all files of a folder; empty if they cannot be read, or are
+    too large.
+    """
     import hashlib
 
     # As the published client names a version of a file; not for security.
     found = hashlib.new("md5", usedforsecurity=False)
+    left = _MOST_HASHED
     try:
         if os.path.isfile(path):
-            _add_file(found, path)
+            _add_file(found, path, left)
         elif os.path.isdir(path):
             for folder, _, names in os.walk(path, topdown=True):
                 for name in names:
-                    _add_file(found, os.path.join(folder, name))
+                    left = _add_file(found, os.path.join(folder, name), left)
         else:
             return ""
     except OSError:
         return ""
+    except _TooLarge:
+        note(
+            "log_artifact_ref",
+            f"{path} has more than {_MOST_HASHED:,} bytes and gets no hash; say hash=..., or "
+            "skip_hash_calculation=True",
+        )
+        return ""
     return found.hexdigest()[:_HASH]
 
 
-def _add_file(found: Any, path: str) -> None:
+def _add_file(found: Any, path: str, left: int) -> int:
+    """Add a file to a hash; return how many bytes may still be added. Raises _TooLarge, OSError."""
+    if not os.path.isfile(path):  # a pipe has no content that stays, and reading it may never end
+        return left
     with open(path, "rb") as file:
         while True:
             block = file.read(_BLOCK)
             if not block:
-                return
+                return left
+            left -= len(block)
+            if left < 0:
+                raise _TooLarge
             found.update(block)
 
 

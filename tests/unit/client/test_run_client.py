@@ -81,6 +81,30 @@ def test_thousands_of_reports_are_few_requests_and_the_last_wins(api: Api) -> No
     assert len(api.requests) < 300
 
 
+def test_what_is_no_file_or_too_large_is_not_read_for_its_hash(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("opstrand.client.guard._noted", set())
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "rows").write_bytes(b"x" * 100)
+    client = RunClient()
+    client.log_data_ref("whole", str(folder))
+    os.mkfifo(folder / "pipe")
+    # It would wait for ever for who writes to the pipe.
+    asking = threading.Thread(target=client.log_data_ref, args=("data", str(folder)), daemon=True)
+    asking.start()
+    asking.join(30)
+    assert not asking.is_alive()
+    monkeypatch.setattr("opstrand.client.lineage._MOST_HASHED", 99)
+    client.log_data_ref("large", str(folder))
+    assert "has more than 99 bytes and gets no hash" in capfd.readouterr().err
+    assert client.flush(30)
+    hashes = {item["name"]: item["summary"].get("hash") for item in api.status["artifacts"]}
+    assert hashes == {"whole": hashes["data"], "data": hashes["whole"], "large": None}
+    assert hashes["data"]
+
+
 def test_reset_forgets_what_was_there(api: Api) -> None:
     client = RunClient()
     client.log_outputs(a=1, b=2, async_req=False)
