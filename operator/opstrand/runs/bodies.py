@@ -45,6 +45,8 @@ _RESTARTS = (Phase.RETRYING.published, Phase.RESUMING.published)
 #: Maximum characters of a name that is kept beside a head. A longer name is read from the whole
 #: body.
 _NAME = 1024
+#: Maximum uuids of upstream runs that are kept beside a head.
+_UPSTREAMS = 100
 
 
 def run_uuid(body: Body) -> str:
@@ -131,6 +133,9 @@ def read_beside(body: Body) -> dict[str, Any]:
         "pipeline": pipeline_of(body["metadata"]),
     }
     kept["original"] = original_of(body)
+    upstream = [one["uuid"] for one in read_status(body).get("upstream") or () if one.get("uuid")]
+    if len(upstream) <= _UPSTREAMS:
+        kept["upstream"] = upstream
     return kept | ({"name": name} if len(name) <= _NAME else {})
 
 

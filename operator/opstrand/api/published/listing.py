@@ -75,6 +75,8 @@ class Searched:
 
         Artifacts and upstream runs can be searched, though a list does not show them.
         """
+        if field in ("upstream", "upstream.uuid") and "upstream" in self.run.beside:
+            return self.run.beside["upstream"]
         if field.partition(".")[0] in ("artifacts", "upstream"):
             return read_field(read_status(self.run.whole), field)
         if field in _LINKS:

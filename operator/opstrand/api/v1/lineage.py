@@ -5,7 +5,7 @@ Owns the walk and its limits. Which edges a run has is in its status.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -18,11 +18,13 @@ from opstrand.api.v1.models import Lineage, LineageEdge, LineageQuery, LineageRu
 from opstrand.api.v1.request import find_run, parse_query
 from opstrand.core.recorded import read_status
 from opstrand.runs.bodies import phase, run_kind, run_name, run_uuid
-from opstrand.runs.protocols import Runs, Search
+from opstrand.runs.protocols import Found, Listed, Runs, Search
 from opstrand.types import Body
 
 #: Runs of one answer, at most.
 _MOST = 300
+#: Whole bodies that are read at a time: each may take megabytes.
+_AT_A_TIME = 50
 
 
 async def read_lineage(request: web.Request) -> web.Response:
@@ -50,26 +52,30 @@ class _Walk:
         """Note these runs; returns those for which there is room."""
         kept = []
         for body in bodies:
-            if len(self.found) >= _MOST:
-                self.is_cut = True
-                break
             uuid = run_uuid(body)
+            if not self._has_room(uuid):
+                break
             name, kind = run_name(body), run_kind(body)
             self.found[uuid] = LineageRun(uuid=uuid, name=name, kind=kind, phase=phase(body).value)
             kept.append(body)
         return kept
+
+    def _has_room(self, uuid: str) -> bool:
+        if uuid in self.found or len(self.found) < _MOST:
+            return True
+        self.is_cut = True
+        return False
 
     def _add_edges(self, body: Body) -> list[str]:
         """Note what a run took its values from; returns the uuids of those runs."""
         uuid, upstreams = run_uuid(body), []
         for edge in read_status(body).get("upstream") or ():
             above, kind = str(edge["uuid"]), str(edge.get("kind") or "run")
-            if above not in self.found:
-                if len(self.found) >= _MOST:
-                    self.is_cut = True
-                    continue
-                # It may be gone; then this is all that is known of it.
-                self.found[above] = LineageRun(uuid=above, name=str(edge.get("name") or above))
+            if not self._has_room(above):
+                continue
+            # It may be gone; then this is all that is known of it.
+            name = str(edge.get("name") or above)
+            self.found.setdefault(above, LineageRun(uuid=above, name=name))
             upstreams.append(above)
             values = dict(edge.get("values") or {})
             self.edges[above, uuid, kind] = LineageEdge(
@@ -78,32 +84,52 @@ class _Walk:
         return upstreams
 
     async def go_up(self, body: Body, depth: int) -> None:
-        level, seen = [body], {run_uuid(body)}
-        for _ in range(depth):
-            wanted = {uuid for one in level for uuid in self._add_edges(one)} - seen
-            if not wanted:
-                return
-            seen |= wanted
-            level = self.add(await self.runs.find(self.project, sorted(wanted)))
+        wanted, seen = set(self._add_edges(body)), {run_uuid(body)}
+        for left in reversed(range(depth)):
+            level = sorted(wanted - seen)
+            seen.update(level)
+            wanted = set()
+            for start in range(0, len(level), _AT_A_TIME):
+                some = level[start : start + _AT_A_TIME]
+                for one in self.add(await self.runs.find(self.project, some)):
+                    wanted.update(self._add_edges(one) if left else ())
 
     async def go_down(self, body: Body, depth: int) -> None:
         level, seen = [run_uuid(body)], {run_uuid(body)}
         for _ in range(depth):
-            below = [one for uuid in level for one in await self._find_below(uuid)]
-            fresh = {run_uuid(one): one for one in below if run_uuid(one) not in seen}
-            if not fresh:
+            level = await self._add_below(level, seen)
+            if not level:
                 return
-            seen |= fresh.keys()
-            for one in self.add(fresh.values()):
-                self._add_edges(one)
-            level = [uuid for uuid in fresh if uuid in self.found]
 
-    async def _find_below(self, uuid: str) -> list[Body]:
-        def fields(run: object) -> Searched:
-            return Searched(run, self.owner)  # type: ignore[arg-type]
+    async def _add_below(self, level: Sequence[str], seen: set[str]) -> list[str]:
+        """Note the runs that took values from these and are not `seen`; returns their uuids.
 
-        search = Search(f"upstream: {uuid}", None, 0, _MOST, fields=fields)
-        return [one.run.whole for one in (await self.runs.search(self.project, search)).runs]
+        Each is unpacked only if there is room for it, and none is held.
+        """
+        below: list[str] = []
+        offset, count = 0, 1
+        while offset < count:
+            page = await self._find_below(level, offset)
+            offset, count = offset + _AT_A_TIME, page.count
+            for one in page.runs:
+                uuid = run_uuid(one.run.head)
+                if uuid in seen:
+                    continue
+                if not self._has_room(uuid):
+                    return below
+                seen.add(uuid)
+                below.append(uuid)
+                for body in self.add([one.run.whole]):
+                    self._add_edges(body)
+        return below
+
+    async def _find_below(self, uuids: Sequence[str], offset: int) -> Found:
+        def fields(run: Listed) -> Searched:
+            return Searched(run, self.owner)
+
+        query = f"upstream: {'|'.join(uuids)}"
+        search = Search(query, None, offset, _AT_A_TIME, fields=fields)
+        return await self.runs.search(self.project, search)
 
     def as_model(self, uuid: str) -> Lineage:
         return Lineage(
