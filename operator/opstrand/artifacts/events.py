@@ -23,9 +23,9 @@ from opstrand.artifacts.lines import LONGEST, count_lines, pick_lines, read_line
 _JSON_LINES = frozenset({"html", "text", "chart", "span"})
 _METRIC = "metric"
 #: The most events of one series that are read at a time: at 100 bytes each, 10 MB. And of all
-#: series of one answer, with the bytes of one series.
+#: series of one answer, with their bytes.
 MOST = 100_000
-MOST_TOGETHER = 500_000
+_MOST_TOGETHER = 500_000
 _MOST_BYTES = 32 * 1024 * 1024
 
 Columns = dict[str, list[Any]]
@@ -53,18 +53,22 @@ def resource_path(name: str) -> str:
     return f"resources/{_METRIC}/{name}{SUFFIX}"
 
 
-def read_text(series: SeriesFile, kind: str, most: int = MOST) -> str:
-    """Return the file's lines, with the header, at most so many events."""
-    lines = [line.decode("utf-8", "replace") for line in _read_lines(series, most)]
+def read_text(series: SeriesFile, kind: str, most: int = MOST, among: int = 1) -> str:
+    """Return the file's lines, with the header, at most so many events.
+
+    `among`: how many series share one answer.
+    """
+    lines = [line.decode("utf-8", "replace") for line in _read_lines(series, most, among)]
     return "\n".join(["" if kind in _JSON_LINES else f"step|timestamp|{kind}", *lines])
 
 
-def read_columns(series: SeriesFile, kind: str, most: int = MOST) -> Columns:
+def read_columns(series: SeriesFile, kind: str, most: int = MOST, among: int = 1) -> Columns:
     """Return the series as `step`, `timestamp` and the kind's own column, of equal length.
 
-    A metric that is not a finite number is None, as is a line that cannot be read.
+    A metric that is not a finite number is None, as is a line that cannot be read. `among`: how
+    many series share one answer.
     """
-    lines = (line.decode("utf-8", "replace") for line in _read_lines(series, most))
+    lines = (line.decode("utf-8", "replace") for line in _read_lines(series, most, among))
     if kind in _JSON_LINES:
         return _read_json(lines, kind)
     columns: Columns = {"step": [], "timestamp": [], kind: []}
@@ -100,24 +104,31 @@ def _as_number(text: str) -> int | float | None:
     return value if math.isfinite(value) else None
 
 
-def _read_lines(series: SeriesFile, most: int) -> list[bytes]:
+def _read_lines(series: SeriesFile, most: int, among: int) -> list[bytes]:
     """Return the events: the first, the last, and those between at equal distances."""
+    most, size = max(1, min(most, _MOST_TOGETHER // among)), _MOST_BYTES // among
     if not series.restarts:
-        return list(_bound(_pick(series, most)))
+        return list(_bound(_pick(series, most, size), size))
     # What was replaced is found among so many events, however long the series is.
-    lines = drop_replaced(list(_bound(_pick(series, max(most, MOST)))), series.restarts)
-    return [lines[index] for index in spread(len(lines), most)]
+    sample = _bound(_pick(series, max(most, MOST), _MOST_BYTES), _MOST_BYTES)
+    lines = drop_replaced(list(sample), series.restarts)
+    most = _limit(most, len(lines), sum(map(len, lines)), size)
+    return list(_bound((lines[index] for index in spread(len(lines), most)), size))
 
 
-def _pick(series: SeriesFile, most: int) -> Iterator[bytes]:
+def _limit(most: int, count: int, found: int, size: int) -> int:
+    """Return how many of `count` events are read, which have `found` bytes, of `size` ones."""
+    return max(1, min(most, count * size // found)) if found > size else most
+
+
+def _pick(series: SeriesFile, most: int, most_bytes: int) -> Iterator[bytes]:
     """Yield at most so many lines, fewer where they are long, and hold none of them."""
     earlier, size = 0, series.place.stat().st_size
     for line in read_earlier(series.earlier, series.place):
         earlier, size = earlier + 1, size + len(line)
     # The first line is the header, or empty.
     both = earlier + max(0, count_lines(series.place) - 1)
-    if size > _MOST_BYTES:
-        most = max(1, min(most, both * _MOST_BYTES // size))
+    most = _limit(most, both, size, most_bytes)
     if both <= most:
         yield from read_earlier(series.earlier, series.place)
         yield from islice(read_lines(series.place), 1, None)
@@ -131,11 +142,11 @@ def _pick(series: SeriesFile, most: int) -> Iterator[bytes]:
     yield from pick_lines(series.place, len(wanted) - before)
 
 
-def _bound(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the events among the lines, without those that would exceed the bytes of an answer:
-    the chosen ones may be the longest, and a file may be replaced by a longer one.
+def _bound(lines: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Yield the events among the lines, without those that would exceed about so many bytes: the
+    chosen ones may be the longest, and a file may be replaced by a longer one.
     """
-    left = _MOST_BYTES * 5 // 4
+    left = size * 5 // 4
     for line in lines:
         if line.strip() and len(line) < min(LONGEST, left):
             left -= len(line) + 1

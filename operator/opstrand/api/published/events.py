@@ -14,12 +14,12 @@ from typing import Any
 
 from aiohttp import web
 
+from opstrand.api.long_json import dump_long
 from opstrand.api.published.files import find_files
 from opstrand.api.published.request import STREAM, NotAcceptable, parse_number
 from opstrand.artifacts.attempts import SUFFIX
 from opstrand.artifacts.events import (
     MOST,
-    MOST_TOGETHER,
     SeriesFile,
     event_path,
     read_columns,
@@ -38,6 +38,8 @@ _MULTI = "/streams/v1/{namespace}/{owner}/{project}/runs/multi/events/{kind}"
 _METRIC = "metric"
 #: Runs that one request may ask about.
 _MOST_RUNS = 100
+#: Series of one answer.
+_MOST_SERIES = 50_000
 _ORIENTS = ("dict", "csv")
 
 
@@ -45,13 +47,13 @@ async def read_events(request: web.Request) -> web.Response:
     """The series of one kind of a run."""
     kind = request.match_info["kind"]
     files = await find_files(request)
-    return web.json_response({"data": await _read(request, files, kind, _paths_of(kind))})
+    return await _answer(await _read(request, files, kind, _paths_of(kind)))
 
 
 async def read_resources(request: web.Request) -> web.Response:
     """The series about the machine that a run was on."""
     files = await find_files(request)
-    return web.json_response({"data": await _read(request, files, _METRIC, resource_path)})
+    return await _answer(await _read(request, files, _METRIC, resource_path))
 
 
 async def read_events_of_runs(request: web.Request) -> web.Response:
@@ -66,30 +68,51 @@ async def read_events_of_runs(request: web.Request) -> web.Response:
         except RunNotFound:
             found[uuid] = []
         else:
-            found[uuid] = await _read(request, files, kind, _paths_of(kind))
-    return web.json_response({"data": found})
+            found[uuid] = await _read(request, files, kind, _paths_of(kind), len(uuids))
+    return await _answer(found)
+
+
+async def _answer(data: Series | dict[str, Series]) -> web.Response:
+    text = await dump_long({"data": data})
+    return web.Response(text=text, content_type="application/json")
 
 
 def _paths_of(kind: str) -> PathOf:
     return lambda name: event_path(kind, name)
 
 
-async def _read(request: web.Request, files: RunFiles, kind: str, path_of: PathOf) -> Series:
+async def _read(
+    request: web.Request, files: RunFiles, kind: str, path_of: PathOf, runs: int = 1
+) -> Series:
     orient = request.query.get("orient") or "dict"
     if orient not in _ORIENTS:
         raise NotAcceptable(f"orient: expected {' or '.join(_ORIENTS)}, found {orient[:40]!r}")
     most = parse_number(request, "sample", MOST, MOST) or MOST
     names = _split(request, "names")
-    return await asyncio.to_thread(read_series, files, kind, path_of, names, orient, most)
+    return await asyncio.to_thread(read_series, files, kind, path_of, names, orient, most, runs)
 
 
 def read_series(
-    files: RunFiles, kind: str, path_of: PathOf, names: Sequence[str], orient: str, most: int
+    files: RunFiles,
+    kind: str,
+    path_of: PathOf,
+    names: Sequence[str],
+    orient: str,
+    most: int,
+    runs: int = 1,
 ) -> Series:
-    """Those of these series that there are; without names, all of a kind."""
+    """Those of these series that there are; without names, all of a kind.
+
+    `runs`: how many runs the answer is about. Raises `NotAcceptable` for too many series.
+    """
     found: Series = []
     wanted = names or _list_names(files, path_of)
-    most = max(1, min(most, MOST_TOGETHER // max(1, len(wanted))))
+    if len(wanted) > _MOST_SERIES // runs:
+        raise NotAcceptable(
+            f"names: expected at most {_MOST_SERIES // runs} series of each run, found "
+            f"{len(wanted)}; ask for fewer names, or fewer runs, at a time"
+        )
+    among = max(1, len(wanted)) * runs
     for name in wanted:
         path = path_of(name)
         try:
@@ -97,7 +120,7 @@ def read_series(
         except MissingFile:
             continue
         read = read_text if orient == "csv" else read_columns
-        found.append({"name": name, "kind": kind, "data": read(series, kind, most)})
+        found.append({"name": name, "kind": kind, "data": read(series, kind, most, among)})
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from opstrand.api.long_json import dump_long
 from opstrand.api.v1.models import Failure
 from opstrand.kube.resources import RUNS
 
@@ -30,7 +31,15 @@ _REASONS = {
 
 def answer_json(request: web.Request, value: dict[str, Any]) -> web.Response:
     """The value as JSON, or 304 if the caller has the same already."""
-    text = json.dumps(value, separators=(",", ":"))
+    return _answer(request, json.dumps(value, separators=(",", ":")))
+
+
+async def answer_long_json(request: web.Request, value: dict[str, Any]) -> web.Response:
+    """The same for a value of megabytes."""
+    return _answer(request, await dump_long(value))
+
+
+def _answer(request: web.Request, text: str) -> web.Response:
     tag = hashlib.sha256(text.encode()).hexdigest()[:32]
     if any(one.value in (tag, "*") for one in request.if_none_match or ()):
         answer = web.Response(status=304)

@@ -6,13 +6,14 @@ Must not know how a series is stored: `artifacts.events` does.
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
 
 from opstrand.api.auth.callers import Verb
 from opstrand.api.published.events import read_series
 from opstrand.api.published.files import open_run_files
-from opstrand.api.v1.answers import answer_json
+from opstrand.api.v1.answers import answer_long_json
 from opstrand.api.v1.models import Series, SeriesList, SeriesQuery
 from opstrand.api.v1.request import find_run, parse_query
 from opstrand.artifacts.events import event_path, resource_path
@@ -27,6 +28,10 @@ async def read_events(request: web.Request) -> web.Response:
     def path_of(name: str) -> str:
         return resource_path(name) if query.resources == "true" else event_path(kind, name)
 
-    found = await asyncio.to_thread(read_series, files, kind, path_of, names, "dict", query.sample)
-    items = [Series(name=one["name"], columns=one["data"]) for one in found]
-    return answer_json(request, SeriesList(items=items).as_json())
+    def read() -> dict[str, Any]:
+        found = read_series(files, kind, path_of, names, "dict", query.sample)
+        # One by one: while a model is written, no other thread runs.
+        items = [Series(name=one["name"], columns=one["data"]).as_json() for one in found]
+        return {**SeriesList(items=[]).as_json(), "items": items}
+
+    return await answer_long_json(request, await asyncio.to_thread(read))

@@ -15,6 +15,7 @@ from tests.support.running_run import RUN, UUID
 
 from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken
+from opstrand.api.published import events as published_events
 from opstrand.artifacts import events, summaries
 from opstrand.artifacts.folder import RunFiles
 from opstrand.runs.memory import MemoryRuns
@@ -110,6 +111,37 @@ async def test_a_reported_artifact_is_answered_without_reading_a_series(api: Api
 async def test_of_several_runs(api: Api) -> None:
     found = await read(api, MULTI, runs=f"{UUID},{OTHER}", names="loss")
     assert (found[UUID][0]["name"], found[OTHER]) == ("loss", [])
+
+
+async def test_what_one_answer_may_have_is_shared_by_its_series_and_runs(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "artifacts" / "uid-of-quick-start" / UUID / "events/metric"
+    for name in ("a", "b"):
+        lines = [f"{step}|t|{step}" for step in range(100)]
+        (folder / f"{name}.plx").write_text("\n".join(["step|timestamp|metric", *lines]))
+
+    async def count(runs: str) -> list[int]:
+        found = await read(api, MULTI, runs=runs, names="a,b")
+        return [len(one["data"]["step"]) for one in found[UUID]]
+
+    assert await count(f"{UUID},{OTHER}") == [100, 100]
+    monkeypatch.setattr(events, "_MOST_TOGETHER", 80)
+    assert await count(UUID) == [40, 40]
+    assert await count(f"{UUID},{OTHER}") == [20, 20]
+    monkeypatch.setattr(events, "_MOST_TOGETHER", 500_000)
+    monkeypatch.setattr(events, "_MOST_BYTES", 800)
+    alone, shared = await count(UUID), await count(f"{UUID},{OTHER}")
+    assert alone[0] > shared[0] > 0
+
+
+async def test_more_series_than_an_answer_has_are_refused(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published_events, "_MOST_SERIES", 3)
+    answer = await api.get(MULTI, params={"runs": f"{UUID},{OTHER}"})
+    assert answer.status == 400
+    assert "expected at most 1 series of each run, found 2" in (await answer.json())["detail"]
 
 
 async def test_a_long_series_is_thinned_out(api: Api, tmp_path: Path) -> None:
