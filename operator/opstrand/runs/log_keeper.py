@@ -133,7 +133,9 @@ class LogKeeper:
                     await self._run()
             except OSError as error:
                 logger.error("no log is kept: %s", error)
-                await asyncio.sleep(_LONGEST_PAUSE)
+            except Exception:
+                logger.exception("a bug: no log is kept for some minutes")
+            await asyncio.sleep(_LONGEST_PAUSE)
 
     async def _run(self) -> None:
         try:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.support.running_run import operation
+from tests.support.steady import works_on
 
 from opstrand.artifacts.log_chunks import LogFiles, open_log
 from opstrand.kube.errors import ApiError, NotFound
@@ -291,3 +292,11 @@ async def test_a_run_without_a_pod_has_no_log(tmp_path: Path) -> None:
         kept.keeper.changed(run(1, phase="Succeeded"))
         await kept.wait_until_complete(1)
         assert not kept.files().exists()
+
+
+async def test_an_unexpected_error_is_logged_and_logs_are_kept_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # A path that no file system has: an error that is no OSError.
+    work = Keeping(Path("\0")).keeper.run()
+    assert await works_on(work, caplog, after="a bug: no log is kept")
