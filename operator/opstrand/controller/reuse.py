@@ -19,7 +19,14 @@ from opstrand.core.packed import from_parcel, is_large, unpack
 from opstrand.core.pipelines.children import find_outermost
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.stored import StoredRuns, Unanswered
-from opstrand.core.runtimes.reuse import is_fresh, is_on, reuse_result, run_anyway, wait_for
+from opstrand.core.runtimes.reuse import (
+    is_fresh,
+    is_on,
+    reuse_result,
+    run_anyway,
+    run_without_key,
+    wait_for,
+)
 from opstrand.types import Body, Key
 
 #: Stored runs with the key that are looked at: the newest ones may be invalidated.
@@ -34,6 +41,8 @@ def settle(decision: Decision, snapshot: Snapshot, key: Key, world: World) -> De
     above = [str(read_status(body).get("kind") or "") for body in list_above(key, world)]
     if not is_on(wanted, above, world.reuses_results):
         return decision
+    if wanted.secrets:
+        return run_without_key(decision)
     return _look(decision, wanted, snapshot, key, world)
 
 

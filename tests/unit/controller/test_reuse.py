@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -369,18 +370,28 @@ async def test_the_run_with_the_fewest_differences_is_named(cluster: MemoryClust
     assert status["cache"]["message"] == "not taken: input seed differs from near"
 
 
-async def test_a_secret_neither_counts_nor_is_it_shown(cluster: MemoryCluster) -> None:
-    env = [{"name": "API_TOKEN", "value": "hunter2"}]
-    args = ["--password=hunter2", "https://me:hunter2@a.test"]
-    first = {"container": {"env": env, "args": args}}
-    other = [text.replace("hunter2", "changed") for text in args]
-    second = {"container": {"env": [{"name": "API_TOKEN", "value": "changed"}], "args": other}}
-    await run(cluster, "a", {**patched(**first), "params": {"db_password": {"value": "one"}}})
-    status = await create(
-        cluster, "b", {**patched(**second), "params": {"db_password": {"value": "two"}}}
-    )
-    assert status["reason"] == "CacheHit"
-    assert "password" not in status["message"]
+async def test_a_run_with_a_secret_has_no_key_and_says_so(cluster: MemoryCluster) -> None:
+    spec = {**JOB, "cache": ON, "params": {"db_password": {"value": "hunter2"}}}
+    await run(cluster, "a", spec)
+    status = await create(cluster, "b", spec)
+    assert status["reason"] == "PodCreated"
+    assert "cacheKey" not in status
+    message = status["cache"]["message"]
+    assert message.startswith("not taken: db_password looks like a secret, and such a run has no")
+    assert "hunter2" not in json.dumps(status["cache"])
+
+
+async def test_runs_that_differ_in_a_number_of_a_secret_s_name_share_none(
+    cluster: MemoryCluster,
+) -> None:
+    def make(tokens: int) -> dict[str, Any]:
+        return {**JOB, "cache": ON, "params": {"train_tokens": {"value": tokens}}}
+
+    await run(cluster, "a", make(1000))
+    status = await create(cluster, "b", make(2000))
+    assert status["reason"] == "PodCreated"
+    assert status["cache"]["message"].startswith("not taken: input train_tokens differ")
+    assert (await create(cluster, "c", make(1000)))["reason"] == "CacheHit"
 
 
 # -- which results are usable ----------------------------------------------------------------------

@@ -2,14 +2,16 @@
 
 Owns what counts for the key: the component as its author wrote it, the values of the run, and the
 parts of its `run` as they are compiled, with their templates. Globals do not count, since they
-differ from run to run, and neither does a secret. Must not look for a run with the key.
+differ from run to run. A run with a text that looks like a secret has no key: the key of a secret
+would confirm a guess, and a key without it would be that of another run too. Must not look for a
+run with the key.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,19 +19,20 @@ from pydantic import ValidationError
 
 from opstrand.core.compiling.cache_rules import check_cache, list_values
 from opstrand.core.compiling.prepare import Prepared
-from opstrand.core.mask import is_secret_name, mask
+from opstrand.core.mask import is_secret_name
 from opstrand.core.normalize import as_stored
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.planning.plan import Plan
 from opstrand.core.resolving.bindings import bind_params
 from opstrand.core.resolving.resolve import Resolved
+from opstrand.core.templates.lookups import is_template
 from opstrand.errors import SpecError
 from opstrand.spec.cache import Cache
 from opstrand.spec.polyaxonfile import spec_error
 from opstrand.spec.validation import validate
 
 #: Changes with the way in which a key is made: a new version finds no key of an earlier one.
-_VERSION = 1
+_VERSION = 2
 #: Keys of a component that say what its runs are: those of its layers too.
 _OF_COMPONENT = ("inputs", "outputs", "run", "runPatch", "params", "plugins", "build")
 #: Parts of `run` that have a section of their own in `cache.sections`.
@@ -46,7 +49,8 @@ class CacheKey:
     `digest` is the key. `component` and `parts` are short digests, `values` those that count, as a
     status stores them; `io` are their names, None if all do. `ttl`: the seconds for which a result
     may be taken. `is_default`: the file does not say that results are taken, so only a run of a
-    pipeline takes one.
+    pipeline takes one. `secrets`: the names of what looks like a secret and would count; then there
+    is no digest.
     """
 
     digest: str
@@ -56,6 +60,7 @@ class CacheKey:
     io: tuple[str, ...] | None = None
     ttl: int | None = None
     is_default: bool = False
+    secrets: tuple[str, ...] = ()
 
     def as_facts(self) -> dict[str, Any]:
         """Return what the status of a run with this key has of it."""
@@ -93,10 +98,16 @@ def make_cache_key(prepared: Prepared, resolved: Resolved, plan: Plan) -> CacheK
     names = None if cache.io is None else _find_names(compiled, cache.io)
     found = {"inputs": resolved.inputs, "outputs": resolved.outputs}
     values = count_values(found, identity.uuid, names)
-    component = _digest([compiled.kind, _strip(_find_component(prepared))])
+    written = _strip(_find_component(prepared))
     # A template is validated where it is rendered: here these are lists.
     sections = _SECTIONS if cache.sections is None else tuple(cache.sections)
-    parts = {name: _digest(part) for name, part in _list_parts(compiled, sections).items()}
+    found_parts = _list_parts(compiled, sections)
+    secrets = (*_list_secrets(values), *_list_secrets([written, found_parts], is_spec=True))
+    if secrets:
+        unique = tuple(dict.fromkeys(secrets))
+        return CacheKey("", "", {}, is_default=is_default, secrets=unique)
+    component = _digest([compiled.kind, written])
+    parts = {name: _digest(part) for name, part in found_parts.items()}
     counted = [_VERSION, identity.project, component, parts, values]
     return CacheKey(_digest(counted, None), component, parts, values, names, cache.ttl, is_default)
 
@@ -121,9 +132,9 @@ def count_values(
     """
     return {
         section: {
-            name: _hide(as_stored(value), uuid)
+            name: _without_uuid(as_stored(value), uuid)
             for name, value in sorted(values.items())
-            if not is_secret_name(name) and (names is None or name in names)
+            if names is None or name in names
         }
         for section, values in found.items()
     }
@@ -173,16 +184,58 @@ def _strip(layer: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: layer[key] for key in _OF_COMPONENT if layer.get(key) is not None}
     for key in ("inputs", "outputs"):
         if isinstance(kept.get(key), list | tuple):
-            kept[key] = [_without_description(one) for one in kept[key]]
+            kept[key] = [_strip_declared(one) for one in kept[key]]
+    if isinstance(kept.get("params"), Mapping):
+        kept["params"] = {
+            name: _strip_declared({"name": name, **param}) if isinstance(param, Mapping) else param
+            for name, param in kept["params"].items()
+        }
     if isinstance(layer.get("component"), Mapping):
         kept["component"] = _strip(layer["component"])
     return kept
 
 
-def _without_description(declared: Any) -> Any:
+def _strip_declared(declared: Any) -> Any:
+    """Return a declared value without its description.
+
+    A text that looks like a secret is left out: among the values of the run it counts if
+    `cache.io` has its name.
+    """
     if not isinstance(declared, Mapping):
         return declared
-    return {key: value for key, value in declared.items() if key != "description"}
+    is_hidden = is_secret_name(str(declared.get("name") or "")) and _has_text(declared.get("value"))
+    left_out = ("description", "value") if is_hidden else ("description",)
+    return {key: value for key, value in declared.items() if key not in left_out}
+
+
+# -- secrets ---------------------------------------------------------------------------------------
+
+
+def _list_secrets(value: Any, *, is_spec: bool = False) -> Iterator[str]:
+    """Yield the names of texts that look like secrets. Numbers and booleans are none."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _list_secrets(item, is_spec=is_spec)
+    if not isinstance(value, Mapping):
+        return
+    named = str(value.get("name") or "")
+    for key, item in value.items():
+        name = named if key == "value" and is_secret_name(named) else str(key)
+        # In a spec, a mapping of such a name refers to a secret, as `secretKeyRef` does.
+        held = item.get("value") if is_spec and isinstance(item, Mapping) else item
+        if is_secret_name(name) and _has_text(held):
+            yield name
+        else:
+            yield from _list_secrets(item, is_spec=is_spec)
+
+
+def _has_text(value: Any) -> bool:
+    """Return whether there is a text in a value. A template is none: what it reads is a value."""
+    if isinstance(value, str):
+        return bool(value) and not is_template(value)
+    if isinstance(value, Mapping):
+        return any(map(_has_text, value.values()))
+    return isinstance(value, list | tuple) and any(map(_has_text, value))
 
 
 # -- digests ---------------------------------------------------------------------------------------
@@ -191,20 +244,17 @@ def _without_description(declared: Any) -> Any:
 def _digest(value: Any, digits: int | None = _DIGITS) -> str:
     """Return the SHA-256 of a value as JSON, whatever the order of its keys."""
     text = json.dumps(
-        _hide(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+        _without_uuid(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
     )
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:digits]
 
 
-def _hide(value: Any, uuid: str = "") -> Any:
-    """Return the value without what looks like a secret, as in a message that people see."""
+def _without_uuid(value: Any, uuid: str = "") -> Any:
+    """Return the value with one word in place of the run's own uuid, and with text as keys."""
     if isinstance(value, str):
-        return mask(value.replace(uuid, "UUID") if uuid else value)
+        return value.replace(uuid, "UUID") if uuid else value
     if isinstance(value, Mapping):
-        is_secret = is_secret_name(str(value.get("name") or ""))
-        return {
-            str(key): _hide(item, uuid)
-            for key, item in value.items()
-            if not is_secret_name(str(key)) and not (is_secret and key == "value")
-        }
-    return [_hide(item, uuid) for item in value] if isinstance(value, list | tuple) else value
+        return {str(key): _without_uuid(item, uuid) for key, item in value.items()}
+    return (
+        [_without_uuid(item, uuid) for item in value] if isinstance(value, list | tuple) else value
+    )

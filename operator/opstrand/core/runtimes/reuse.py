@@ -116,6 +116,19 @@ def run_anyway(
     return replace(decision, status={**(decision.status or {}), **facts})
 
 
+def run_without_key(decision: Decision) -> Decision:
+    """Return the decision to run, with the reason why it neither takes a result nor gives one."""
+    assert decision.cache is not None
+    secrets = decision.cache.secrets
+    verb = "look like secrets" if len(secrets) > 1 else "looks like a secret"
+    message = (
+        f"not taken: {_list(secrets)} {verb}, and such a run has no key: use a connection or a "
+        "Kubernetes secret, or leave it out of cache.io"
+    )
+    facts = {"cache": {"message": shorten(message, _MESSAGE)}}
+    return replace(decision, status={**(decision.status or {}), **facts})
+
+
 # -- sentences -------------------------------------------------------------------------------------
 
 

@@ -65,21 +65,71 @@ def test_each_input_that_counts_changes_the_key(
     assert (keys[0] == keys[1]) == (texts[0] == texts[1])
 
 
-@given(SECRETS, SECRETS)
-def test_a_secret_is_never_in_a_key(one: str, other: str) -> None:
-    def make(secret: str) -> CacheKey:
-        container = {
-            "image": "busybox",
-            "env": [{"name": "DB_PASSWORD", "value": secret}],
-            "args": [f"--api-key={secret}", f"postgres://me:{secret}@db/a"],
-        }
-        spec = make_spec({"text": f"token={secret}"}, {"container": container})
-        spec["params"]["github_token"] = {"value": secret}
-        return make_key(spec)
+TEMPLATES = ("{{ text }}", "")
+KEY_REF = {"valueFrom": {"secretKeyRef": {"name": "team", "key": "token"}}}
 
-    keys = [make(one), make(other)]
-    assert keys[0] == keys[1]
-    assert one not in json.dumps([keys[0].values, keys[0].as_facts()])
+
+def with_env(**entry: Any) -> dict[str, Any]:
+    return {"container": {"image": "busybox", "env": [{"name": "DB_PASSWORD", **entry}]}}
+
+
+@given(SECRETS)
+def test_a_text_that_looks_like_a_secret_leaves_no_key(secret: str) -> None:
+    given: list[tuple[str, dict[str, Any]]] = [
+        ("token", {"params": {"token": secret}}),
+        ("auth", {"params": {"auth": {"user": [secret]}}}),
+        ("api_key", {"params": {"many": [{"api_key": secret}]}}),
+        ("DB_PASSWORD", {"run": with_env(value=secret)}),
+    ]
+    for name, parts in given:
+        key = make_key(with_inputs(make_spec(**parts)))
+        assert (key.digest, key.secrets, key.values) == ("", (name,), {})
+        assert secret not in json.dumps(key.as_facts())
+
+
+def with_inputs(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the spec with each of its params as an input."""
+    inputs = [{"name": name, "isOptional": True} for name in {*NAMES, *spec["params"]}]
+    inputs.sort(key=lambda one: str(one["name"]))
+    return {**spec, "component": {**spec["component"], "inputs": inputs}}
+
+
+COUNTED: list[tuple[str, Any, Any]] = [
+    ("train_tokens", 1000, 2000),
+    ("tokens", 0.5, 1.5),
+    ("warmup_tokens", [1, 2], [1, 3]),
+    ("pass", {"a": [1]}, {"a": [2]}),
+    ("auth", True, False),
+    ("many", {"tokens": 1}, {"tokens": 2}),
+    ("text", "hf://bert@main", "hf://gpt2@main"),
+    ("text", "token=abcdef", "token=abcdeg"),
+]
+
+
+@pytest.mark.parametrize(("name", "one", "other"), COUNTED)
+def test_a_value_counts_whatever_its_name_and_its_text(name: str, one: Any, other: Any) -> None:
+    keys = [make_key(with_inputs(make_spec({name: value}))) for value in (one, other)]
+    assert all(key.digest for key in keys)
+    assert keys[0].digest != keys[1].digest
+
+
+def test_a_secret_that_is_written_in_a_text_of_the_component_counts_and_is_not_shown() -> None:
+    args = [{"container": {"image": "b", "args": [f"--api-key={one}"]}} for one in ("abcd", "abce")]
+    keys = [make_key(make_spec(run=one)) for one in args]
+    assert keys[0].digest != keys[1].digest
+    assert "abcd" not in json.dumps([keys[0].values, keys[0].as_facts()])
+
+
+@pytest.mark.parametrize("entry", [KEY_REF, *({"value": one} for one in TEMPLATES)])
+def test_a_reference_to_a_secret_has_a_key(entry: dict[str, Any]) -> None:
+    assert make_key(make_spec({"text": "a"}, with_env(**entry))).digest
+
+
+def test_a_secret_that_cache_io_leaves_out_does_not_count() -> None:
+    specs = [with_inputs(make_spec({"token": one}, io=["lr"])) for one in ("abcdef", "abcdeg")]
+    keys = [make_key(spec) for spec in specs]
+    assert keys[0].digest
+    assert keys[0].digest == keys[1].digest
 
 
 def test_a_value_below_the_own_folder_is_the_same_for_every_run() -> None:
