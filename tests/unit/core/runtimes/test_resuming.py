@@ -42,8 +42,9 @@ FAILED = {
 
 
 def over(control: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-    """Return a run that has failed, with this `control`."""
+    """Return a run that has failed, and was then given this `control`."""
     made = started()
+    made["metadata"]["generation"] = 2
     made["status"] = {**made["status"], **FAILED, **changes}
     made["spec"] = {**made["spec"], **({} if control is None else {"control": control})}
     return made
@@ -101,6 +102,27 @@ def test_each_larger_number_resumes_once(
     control: dict[str, Any], known: dict[str, int], is_resumed: bool
 ) -> None:
     decision = decide(see(over(control, **known), pod=ended_pod()))
+    assert (phase(decision)[0] == "Resuming" if decision.status else False) == is_resumed
+
+
+@pytest.mark.parametrize(
+    ("generation", "known", "is_resumed"),
+    [
+        (1, {}, False),
+        (2, {}, True),
+        (1, {"resume": 1}, True),
+        (1, {"observedGeneration": None}, True),
+    ],
+)
+def test_a_number_that_the_end_saw_and_did_not_absorb_has_no_effect(
+    generation: int, known: dict[str, Any], is_resumed: bool
+) -> None:
+    before = over({"resume": 2}, observedGeneration=1)
+    before["metadata"]["generation"] = generation
+    before["status"] = {
+        key: value for key, value in {**before["status"], **known}.items() if value is not None
+    }
+    decision = decide(see(before, pod=ended_pod()))
     assert (phase(decision)[0] == "Resuming" if decision.status else False) == is_resumed
 
 
@@ -205,6 +227,7 @@ def test_a_service_serves_again_under_the_same_names() -> None:
     frozen = after(made, decide(see(made)))
     ended = {**FAILED, "phase": "Stopped", "reason": "Stopped"}
     frozen["status"] = {**frozen["status"], **ended}
+    frozen["metadata"]["generation"] = 2
     decision = decide(see(frozen, deployment_is_gone=True))
     status = decision.status or {}
     assert phase(decision) == ("Resuming", "Resuming")

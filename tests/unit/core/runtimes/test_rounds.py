@@ -50,6 +50,7 @@ def parent(spec: dict[str, Any], states: str, **status: Any) -> dict[str, Any]:
     frozen = after(made, decide(see(made)))
     facts = {**frozen["status"], "phase": "Failed", "reason": "ChildFailed", "finishedAt": END}
     facts["children"] = {**facts["children"], "states": states}
+    frozen["metadata"]["generation"] = 2
     return {**frozen, "status": {**facts, **status}}
 
 
