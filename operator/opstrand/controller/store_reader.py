@@ -178,7 +178,13 @@ class StoreReader:
         self._wake_of(asked)
 
     def _ask_again(self, place: tuple[str, Question], asked: _Open) -> None:
-        """Ask the same again, if a run looked since."""
+        """Ask the same again, if a run looked since.
+
+        Until then it has no answer: if the API fails, it is tried again like every question.
+        """
+        if self._open.get(place) is asked:
+            self._held -= asked.size
+        asked.answer, asked.size = None, 0
         if not asked.keys:
             self._forget(place, asked)
         elif not self._trouble:

@@ -169,6 +169,26 @@ async def test_a_run_that_the_api_takes_for_living_is_asked_for_again() -> None:
 
 
 @in_leaps
+async def test_a_run_that_lives_for_the_api_is_asked_for_after_a_failure_too() -> None:
+    api = Api(lambda _: [run("Running")])
+    store = StoreReader(api, api.wake)
+    seen: list[object] = []
+
+    def look(key: Key) -> None:
+        seen.append(store.find(key, UUID))
+
+    look(A)
+    await look_when_woken(api, look, 0.5)
+    assert seen[-1] == run("Running")
+    api.answer = fail(AWAY)
+    await look_when_woken(api, look, 1)
+    assert seen[-1] == Unanswered("the API does not answer")
+    api.answer = lambda _: [run()]
+    await look_when_woken(api, look, 10)
+    assert seen[-1] == run()
+
+
+@in_leaps
 async def test_an_api_without_a_store_is_asked_once_a_minute() -> None:
     api = Api(fail(NoStore()))
     store = StoreReader(api, api.wake)
