@@ -149,6 +149,8 @@ class Objects:
     #: Known Operations that the run controls; and further ones, by name, such as its pipeline.
     children: Sequence[Any] = ()
     operations: Sequence[Any] = ()
+    #: Operations that had ended and are gone, as they were known last.
+    lasts: Sequence[Any] = ()
     #: Names of Operations of which it is not known who created them.
     unknown: Sequence[str] = ()
 
@@ -176,7 +178,8 @@ class Objects:
 
     def _find_operation(self, name: str) -> Sighting:
         there = {one["metadata"]["name"]: one for one in (*self.children, *self.operations)}
-        found = Sighting(there.get(name))
+        lasts = {one["metadata"]["name"]: one for one in self.lasts}
+        found = Sighting(there.get(name), last=lasts.get(name))
         return found if name in self.unknown else replace(found, own_uid=found.uid)
 
     def _find_pod(self, name: str) -> Sighting:

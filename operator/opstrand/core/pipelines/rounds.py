@@ -42,8 +42,12 @@ def reset(children: Children) -> Children:
 
 
 def is_left(body: Body, number: int) -> bool:
-    """Return whether a run ended in an earlier round, and has no part in this one yet."""
-    return _is_earlier(body, number) and _read(body, "spec", "control") < number
+    """Return whether a run ended in an earlier round, and has no part in this one yet.
+
+    One that is being deleted cannot run again: it keeps its end.
+    """
+    is_to_stay = "deletionTimestamp" not in body["metadata"]
+    return is_to_stay and _is_earlier(body, number) and _read(body, "spec", "control") < number
 
 
 def read_child_of(body: Body, number: int) -> Child:

@@ -125,10 +125,10 @@ class SeenPipeline:
 
     @cached_property
     def seen(self) -> dict[int, Child]:
-        # The end of a run that succeeded in an earlier round stays.
+        # The end of a run that succeeded in an earlier round stays, and that of one that is gone.
         return {
             at: read_child(body)
-            if self.children.states[at] in PUBLISHED
+            if self.children.states[at] in PUBLISHED or at not in self.bodies
             else read_child_of(body, self.round)
             for at, body in self.known.items()
         }

@@ -160,7 +160,12 @@ def see_matrix(snapshot: Snapshot) -> MatrixSnapshot:
     open_bodies = {
         index: body for index, body in bodies.items() if index not in unknown and index not in left
     }
-    runs = {index: _read_run(body, number) for index, body in open_bodies.items()}
+    gone_names = _list_lasts(snapshot)
+    runs = {
+        # One that is gone has no part in a later round: its end stays.
+        index: _read_run(body, 0 if body["metadata"]["name"] in gone_names else number)
+        for index, body in open_bodies.items()
+    }
     metric = _read_metric(read_search(snapshot))
     gone = _find_gone(snapshot, states, bodies)
     progress = observe(recorded, runs, metric, gone=gone)
@@ -205,6 +210,15 @@ def _find_bodies(snapshot: Snapshot, states: str) -> dict[int, OperationBody]:
         if is_own and metadata["name"] == name_run(snapshot, index):
             found[index] = body
     return found
+
+
+def _list_lasts(snapshot: Snapshot) -> frozenset[str]:
+    """Return the names of the runs of which only this process knows how they ended."""
+    return frozenset(
+        ask.name
+        for ask, one in snapshot.answers.items()
+        if isinstance(ask, Get) and isinstance(one, Sighting) and one.last and not one.body
+    )
 
 
 def _has_last(snapshot: Snapshot) -> bool:

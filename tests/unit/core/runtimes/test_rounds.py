@@ -140,6 +140,23 @@ def test_an_order_of_an_earlier_process_is_not_repeated_and_its_run_is_compared(
     assert list_actions(decision) == ["Claim Operation"]
 
 
+@pytest.mark.parametrize(
+    ("spec", "keys"), [(PIPELINE, ("a", "b")), (MATRIX, (0, 1))], ids=["pipeline", "matrix"]
+)
+def test_a_run_that_is_deleted_when_the_round_begins_keeps_its_end(
+    spec: dict[str, Any], keys: tuple[Any, Any]
+) -> None:
+    before = parent(spec, "sfs")
+    first, second = (child(before, key, one) for key, one in zip(keys, "sf", strict=True))
+    second["metadata"]["deletionTimestamp"] = END
+    resumed = after(before, decide(see(before)))
+    decision = decide(see(resumed, children=[first, second]))
+    assert decision.actions == ()
+    running = after(resumed, decision)
+    decision = decide(see(running, children=[first], lasts=[second]))
+    assert (phase(decision)[0], read_states(decision)) == ("Failed", "sfs")
+
+
 def test_a_stop_of_the_round_leaves_what_was_not_started() -> None:
     before = parent(PIPELINE, "sfu")
     resumed = after(before, decide(see(before)))
