@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
+from heapq import merge
 from itertools import islice
 from typing import Any
 
@@ -33,40 +34,30 @@ class Results:
     """
 
     def __init__(self) -> None:
-        self._done: dict[_Place, list[_Entry]] = {}
-        self._started: dict[_Place, list[_Entry]] = {}
-        self._alike: dict[_Place, list[_Entry]] = {}
+        self._done, self._started, self._alike = _Index(), _Index(), _Index()
 
     def add(self, body: Mapping[str, Any]) -> None:
         for index, place, entry in self._locate(body):
-            insort(index.setdefault(place, []), entry)
+            index.add(place, entry)
 
     def remove(self, body: Mapping[str, Any]) -> None:
         """Remove a run, by the body with which it was added."""
         for index, place, entry in self._locate(body):
-            found = index.get(place, [])
-            at = bisect_left(found, entry)
-            if at < len(found) and found[at] == entry:
-                del found[at]
-            if not found:
-                index.pop(place, None)
+            index.remove(place, entry)
 
     def find_done(self, namespace: str, digest: str, outermost: str) -> Key | None:
         """The newest run that ended well with this key."""
-        return next(_outside(self._done.get((namespace, digest)), outermost), None)
+        return next(iter(self._done.list_newest((namespace, digest), outermost, 1)), None)
 
     def find_started(self, namespace: str, digest: str, outermost: str) -> Key | None:
         """A run with this key that is frozen and has not ended."""
-        return next(_outside(self._started.get((namespace, digest)), outermost), None)
+        return next(iter(self._started.list_newest((namespace, digest), outermost, 1)), None)
 
     def list_alike(self, namespace: str, component: str, outermost: str) -> list[Key]:
         """The newest runs of this component, the newest first."""
-        found = _outside(self._alike.get((namespace, component)), outermost)
-        return list(islice(found, _COMPARED))
+        return self._alike.list_newest((namespace, component), outermost, _COMPARED)
 
-    def _locate(
-        self, body: Mapping[str, Any]
-    ) -> Iterator[tuple[dict[_Place, list[_Entry]], _Place, _Entry]]:
+    def _locate(self, body: Mapping[str, Any]) -> Iterator[tuple[_Index, _Place, _Entry]]:
         """Yield where a run belongs."""
         found = body.get("status")
         if not isinstance(found, Mapping) or "cacheKey" not in found or "original" in found:
@@ -101,6 +92,55 @@ def _is_withdrawn(body: Mapping[str, Any], *orders: str) -> bool:
     return "deletionTimestamp" in body["metadata"] or any(map(control.get, orders))
 
 
-def _outside(entries: list[_Entry] | None, outermost: str) -> Iterator[Key]:
-    """Yield the runs of other pipelines, the newest first."""
-    return (key for _, key, pipeline in reversed(entries or ()) if pipeline != outermost)
+class _Index:
+    """Runs by a place, each pipeline's in their order, and the newest one of each pipeline.
+
+    So a look-up passes over all runs of one pipeline at once, however many they are.
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[_Place, dict[str, list[_Entry]]] = {}
+        self._newest: dict[_Place, list[_Entry]] = {}
+
+    def add(self, place: _Place, entry: _Entry) -> None:
+        runs = self._runs.setdefault(place, {}).setdefault(entry[2], [])
+        before = runs[-1:]
+        insort(runs, entry)
+        self._follow(place, before, runs[-1:])
+
+    def remove(self, place: _Place, entry: _Entry) -> None:
+        pipelines = self._runs.get(place, {})
+        runs = pipelines.get(entry[2], [])
+        before = runs[-1:]
+        _discard(runs, entry)
+        self._follow(place, before, runs[-1:])
+        if not runs:
+            pipelines.pop(entry[2], None)
+        if not pipelines:
+            self._runs.pop(place, None)
+
+    def _follow(self, place: _Place, before: list[_Entry], after: list[_Entry]) -> None:
+        """Replace the newest run of one pipeline."""
+        if before == after:
+            return
+        newest = self._newest.setdefault(place, [])
+        for entry in before:
+            _discard(newest, entry)
+        for entry in after:
+            insort(newest, entry)
+        if not newest:
+            del self._newest[place]
+
+    def list_newest(self, place: _Place, outermost: str, most: int) -> list[Key]:
+        """Return the newest runs of other pipelines, the newest first."""
+        newest = reversed(self._newest.get(place, ()))
+        others = islice((name for _, _, name in newest if name != outermost), most)
+        runs = self._runs.get(place, {})
+        found = merge(*(reversed(runs[name]) for name in others), reverse=True)
+        return [key for _, key, _ in islice(found, most)]
+
+
+def _discard(entries: list[_Entry], entry: _Entry) -> None:
+    at = bisect_left(entries, entry)
+    if at < len(entries) and entries[at] == entry:
+        del entries[at]

@@ -88,16 +88,69 @@ def test_another_run_of_the_same_name_replaces_the_first() -> None:
     assert find(cache) == ("", "")
 
 
+OF_A_PIPELINE = {
+    "labels": {CONTROLLER: "p"},
+    "ownerReferences": [
+        {
+            "apiVersion": "opstrand.dev/v1",
+            "kind": "Operation",
+            "name": "p",
+            "uid": "p",
+            "controller": True,
+        }
+    ],
+}
+
+
+class Compared(str):
+    """The name of a pipeline that counts how often it is compared."""
+
+    __slots__ = ("times",)
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        self.times = getattr(self, "times", 0) + 1
+        return str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+def count_steps(siblings: int) -> int:
+    """Return the comparisons of one look-up in each index by a run with so many siblings."""
+    own = Compared("p")
+    cache = fill(
+        make(1),
+        make(2, "Running"),
+        *(make(3 + one, metadata=OF_A_PIPELINE) for one in range(siblings)),
+        *(make(500 + one, "Running", metadata=OF_A_PIPELINE) for one in range(siblings)),
+    )
+    assert find(cache, outermost=own) == ("r1", "r2")
+    assert set(cache.results.list_alike("ns", "c", own)) == {("ns", "r1"), ("ns", "r2")}
+    return own.times
+
+
+def test_siblings_cost_a_look_up_nothing() -> None:
+    assert count_steps(20) == count_steps(40)
+
+
+def test_the_newest_of_all_pipelines_are_listed_in_their_order() -> None:
+    created = {one: {"creationTimestamp": f"2026-01-01T00:00:{one:02}Z"} for one in range(30)}
+    bodies = [
+        make(one, metadata={**created[one], **(OF_A_PIPELINE if one % 3 else {})})
+        for one in range(30)
+    ]
+    cache = fill(*bodies)
+    newest = [key[1] for key in cache.results.list_alike("ns", "c", "other")]
+    assert newest == [f"r{one}" for one in range(29, 21, -1)]
+    for body in bodies[20:]:
+        cache.drop(OPERATIONS, body)
+    newest = [key[1] for key in cache.results.list_alike("ns", "c", "other")]
+    assert newest == [f"r{one}" for one in range(19, 11, -1)]
+
+
 def test_runs_of_one_pipeline_are_left_out() -> None:
-    owner = {
-        "apiVersion": "opstrand.dev/v1",
-        "kind": "Operation",
-        "name": "p",
-        "uid": "p",
-        "controller": True,
-    }
-    labels = {CONTROLLER: "p"}
-    cache = fill(make(1), make(2, metadata={"labels": labels, "ownerReferences": [owner]}))
+    cache = fill(make(1), make(2, metadata=OF_A_PIPELINE))
     assert find(cache)[0] == "r2"
     assert find(cache, outermost="p")[0] == "r1"
     assert cache.results.list_alike("ns", "c", "p") == [("ns", "r1")]
