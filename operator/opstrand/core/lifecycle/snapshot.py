@@ -239,8 +239,13 @@ class Snapshot:
 
     @property
     def began(self) -> str | None:
-        """From when on the limits of the run count: its first start, or its last resumption."""
-        return self.status.get("resumedAt") or self.status.get("startedAt")
+        """From when on the limits of the run count: its first start, or its last resumption.
+
+        One that was resumed before it ever started begins with its start, not with its wait.
+        """
+        started, resumed = self.status.get("startedAt"), self.status.get("resumedAt")
+        first, last = parse_moment(started), parse_moment(resumed)
+        return resumed if first is not None and last is not None and last > first else started
 
     @property
     def last_step(self) -> str | None:

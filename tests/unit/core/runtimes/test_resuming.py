@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -190,6 +191,38 @@ def test_the_timeout_counts_from_the_resumption() -> None:
     before["spec"] |= {"termination": {"timeout": 600}}
     resumed = after(before, decide(see(before, pod=ended_pod())))
     (made,) = list_created(decide(see(resumed)))
+    assert made["spec"]["activeDeadlineSeconds"] == 600
+
+
+LATER = "2026-01-01T11:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("resumed", "started_at", "expected"),
+    [
+        (LATER, OLD, LATER),
+        (OLD, LATER, LATER),
+        (None, OLD, OLD),
+        (LATER, None, None),
+        (None, None, None),
+    ],
+)
+def test_the_limits_count_from_the_later_of_start_and_resumption(
+    resumed: str | None, started_at: str | None, expected: str | None
+) -> None:
+    times = {"resumedAt": resumed, "startedAt": started_at}
+    status = {key: value for key, value in times.items() if value is not None}
+    assert see(body(status=status)).began == expected
+
+
+def test_the_wait_of_a_run_that_was_resumed_before_its_freeze_takes_nothing_of_its_timeout() -> (
+    None
+):
+    spec = {"control": {"resume": 1}, "termination": {"timeout": 600}}
+    ended = {"uuid": "d" * 32, "kind": "job", "phase": "UpstreamFailed", "history": []}
+    resumed = after(body(spec), decide(see(body(spec, ended))))
+    frozen = after(resumed, decide(see(resumed)))
+    (made,) = list_created(decide(see(frozen, now=NOW + timedelta(seconds=500))))
     assert made["spec"]["activeDeadlineSeconds"] == 600
 
 
