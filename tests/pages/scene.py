@@ -306,6 +306,8 @@ def _write_files(base: Path) -> None:
     outputs = folder / "outputs"
     outputs.mkdir()
     (outputs / "report.csv").write_text('class,precision\ncat,0.97\n"dog, large",0.93\n')
+    (outputs / "empty.csv").write_text("")
+    (outputs / "long.txt").write_text("a line of many\n" * 20_000)
     (outputs / "notes.txt").write_text("Nothing of note.\n")
     (outputs / "model.bin").write_bytes(bytes(range(256)) * 8)
     (outputs / "curve.png").write_bytes(_png())

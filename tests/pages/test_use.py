@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from opstrand.api.auth.callers import Caller, StaticToken, Verb
 from opstrand.runs.memory import MemoryRuns
@@ -150,6 +150,25 @@ def test_a_long_log_is_searched(own: LoopbackApi, open_page: Open) -> None:
     assert page.locator(".log .line").count() < 200
     page.get_by_label("Search the log").fill("needle")
     expect(page.locator(".line.target")).to_contain_text("a needle")
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+def test_a_preview_says_that_it_is_cut(open_page: Open, has_length: bool) -> None:
+    page = open_page(f"{RUNS}/{uuid_of(TRAIN)}/artifacts/").page
+
+    def answer(route: Route) -> None:
+        given = route.fetch()
+        left_out = () if has_length else ("content-length",)
+        headers = {name: one for name, one in given.headers.items() if name not in left_out}
+        route.fulfill(response=given, headers=headers)
+
+    page.route("**/long.txt", answer)
+    page.get_by_role("button", name="outputs/").click()
+    page.get_by_role("link", name="long.txt").click()
+    expect(page.get_by_text("This is the beginning of the file")).to_be_visible()
+    page.get_by_role("link", name="notes.txt").click()
+    expect(page.get_by_text("Nothing of note.")).to_be_visible()
+    expect(page.get_by_text("This is the beginning of the file")).to_have_count(0)
 
 
 def test_actions_are_asked_of_the_run(own: LoopbackApi, open_page: Open) -> None:

@@ -41,6 +41,8 @@ _ANSWERED = (
     *("Cache-Control", "X-Content-Type-Options", "Content-Security-Policy", "Retry-After"),
 )
 _BLOCK = 64 * 1024
+#: The part of a path below which files are, whose size the page must know.
+_FILES = "/artifacts/"
 
 
 class LocalFolders(KeptFiles):
@@ -82,6 +84,8 @@ def create_cluster_app(door: Door, session: Session) -> web.Application:
         door.require_key(request)
         url = _address_of(session.server, request.raw_path)
         headers = {name: request.headers[name] for name in _ASKED if name in request.headers}
+        if _FILES in url.path:
+            headers["Accept-Encoding"] = "identity"
         try:
             async with session.http.request(
                 request.method,
@@ -92,6 +96,8 @@ def create_cluster_app(door: Door, session: Session) -> web.Application:
             ) as answer:
                 kept = {one: answer.headers[one] for one in _ANSWERED if one in answer.headers}
                 response = web.StreamResponse(status=answer.status, headers=kept)
+                if "Content-Encoding" not in answer.headers:  # else it is the packed size
+                    response.content_length = answer.content_length
                 await response.prepare(request)
                 async for block in answer.content.iter_chunked(_BLOCK):
                     await response.write(block)

@@ -190,3 +190,24 @@ async def test_a_log_that_is_closed_leaves_no_connection_behind(
             log = f"http://127.0.0.1:{door.port}{RUN}/log?follow=true"
             async with browser.get(log) as answer:
                 assert await answer.content.readline() == b"the first line\n"
+
+
+@pytest.mark.parametrize("packs", [False, True])
+async def test_the_size_of_a_file_is_passed_on(door: Door, packs: bool) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        found = web.Response(body=b"x" * 5000, content_type="text/plain")
+        if packs:
+            found.enable_compression(web.ContentCoding.gzip)
+        else:
+            found.enable_compression()  # as the request accepts
+        return found
+
+    server = web.Application()
+    server.router.add_route("*", "/{rest:.*}", answer)
+    async with TestServer(server) as api, aiohttp.ClientSession() as http:
+        session = Session(f"http://127.0.0.1:{api.port}", "a", http)
+        async with TestClient[Any, Any](TestServer(create_cluster_app(door, session))) as client:
+            door.port = client.port or 0
+            async with client.get(f"{RUN}/artifacts/a.txt", headers=key(door)) as found:
+                assert found.headers.get("Content-Length") == (None if packs else "5000")
+                assert await found.read() == b"x" * 5000

@@ -96,28 +96,33 @@ function Preview({ route, run, file }) {
 async function load(path, name, signal) {
   const suffix = name.toLowerCase().split(".").at(-1) ?? "";
   const answer = await send(path, { signal });
-  const whole = Number(answer.headers.get("Content-Length") ?? 0);
+  const length = answer.headers.get("Content-Length");
+  // A proxy that packs its answers leaves it out.
+  const whole = length === null ? undefined : Number(length);
   const image = IMAGES[suffix];
-  if (image && whole <= LARGEST_IMAGE) {
+  if (image && (whole ?? 0) <= LARGEST_IMAGE) {
     const blob = new Blob([await answer.arrayBuffer()], { type: image });
-    return { image: URL.createObjectURL(blob), size: whole };
+    return { image: URL.createObjectURL(blob), size: blob.size };
   }
   const bytes = await readSome(answer);
   if (bytes.subarray(0, 8000).includes(0)) return { isBinary: true, size: whole };
-  const text = new TextDecoder().decode(bytes);
+  const text = new TextDecoder().decode(bytes.subarray(0, MOST));
   const table = suffix === "csv" ? parseCsv(text) : undefined;
-  return { text, table, size: whole, isCut: whole > bytes.length };
+  return { text, table, size: whole, isCut: bytes.length > MOST };
 }
 
-/** @param {Response} answer */
+/**
+ * @param {Response} answer
+ * @returns {Promise<Uint8Array>} One byte more than `MOST` if there are more.
+ */
 async function readSome(answer) {
   const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body).getReader();
-  const found = new Uint8Array(MOST);
+  const found = new Uint8Array(MOST + 1);
   let filled = 0;
-  while (filled < MOST) {
+  while (filled < found.length) {
     const { done, value } = await reader.read();
     if (done) break;
-    const part = value.subarray(0, MOST - filled);
+    const part = value.subarray(0, found.length - filled);
     found.set(part, filled);
     filled += part.length;
   }
