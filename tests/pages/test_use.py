@@ -171,6 +171,12 @@ def test_a_preview_says_that_it_is_cut(open_page: Open, has_length: bool) -> Non
     expect(page.get_by_text("This is the beginning of the file")).to_have_count(0)
 
 
+def test_an_empty_table_is_shown(open_page: Open) -> None:
+    page = open_page(f"{RUNS}/{uuid_of(TRAIN)}/artifacts/?file=outputs/empty.csv").page
+    expect(page.locator(".preview .toolbar")).to_contain_text("0 B")
+    expect(page.locator(".preview table")).to_have_count(1)
+
+
 def test_actions_are_asked_of_the_run(own: LoopbackApi, open_page: Open) -> None:
     page = open_page(f"{RUNS}/{uuid_of(WAITING)}/", root=_root(own)).page
     page.get_by_role("button", name="Approve").click()

@@ -153,7 +153,7 @@ export function parseCsv(text) {
 
 /** @param {{rows: string[][]}} props */
 function Table({ rows }) {
-  const [head, ...body] = rows;
+  const [head = [], ...body] = rows;
   return html`<div class="scroll"><table>
     <thead><tr>${head.map((cell, index) => html`<th scope="col" key=${index}>${cell}</th>`)}</tr></thead>
     <tbody>${body.map((row, at) => html`<tr key=${at}>${row.map((cell, index) => html`<td key=${index}>${cell}</td>`)}</tr>`)}</tbody>
