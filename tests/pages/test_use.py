@@ -179,11 +179,13 @@ def test_an_empty_table_is_shown(open_page: Open) -> None:
 
 def test_actions_are_asked_of_the_run(own: LoopbackApi, open_page: Open) -> None:
     page = open_page(f"{RUNS}/{uuid_of(WAITING)}/", root=_root(own)).page
-    page.get_by_role("button", name="Approve").click()
+    with page.expect_response("**/actions/approve"):
+        page.get_by_role("button", name="Approve").click()
     expect(page.get_by_role("button", name="Approve")).to_have_count(0)
     key = (PROJECT, "deploy")
     assert own.runs.bodies[key]["spec"]["isApproved"] is True
-    page.get_by_role("button", name="Stop").click()
+    with page.expect_response("**/actions/stop"):
+        page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Stop")).to_have_attribute("aria-disabled", "true")
     assert own.runs.bodies[key]["spec"]["control"] == {"stop": True}
     page.get_by_role("button", name="Restart").click()
