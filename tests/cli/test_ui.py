@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import stat
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+from tests.cli.conftest import Cli
 from tests.support.command_line import OPSTRAND, environment
+
+from opstrand.cli.errors import ExitCode
 
 #: A browser that keeps what it opens, and prints its arguments.
 BROWSER = """#!/bin/sh
@@ -46,3 +51,31 @@ def test_the_arguments_of_the_browser_have_no_code(tmp_path: Path) -> None:
         serving.communicate(timeout=60)
     assert serving.returncode == 0
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_run_is_named_as_in_other_commands(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPSTRAND_LOCAL", str(tmp_path / "runs"))
+    (tmp_path / "one.yaml").write_text(
+        "{kind: component, name: a, run: {kind: job, container: {image: a, command: ['true']}}}"
+    )
+    ran = cli("run", "--local", "one.yaml", "--name", "one")
+    assert ran.code == 0, ran
+    body = json.loads(cli("get", "--local", "one", "-o", "json").out)
+    uuid = body["metadata"]["uid"].replace("-", "")
+    serving = subprocess.Popen(
+        [OPSTRAND, "ui", "--local", "--port", "0", "--no-open", "on"],
+        env=environment(OPSTRAND_LOCAL=str(tmp_path / "runs")),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert serving.stderr is not None
+        assert f"/ui/default/default/runs/{uuid}/#code=" in serving.stderr.readline()
+    finally:
+        serving.terminate()
+        serving.communicate(timeout=60)
+    wrong = cli("ui", "--local", "--no-open", "nothing")
+    assert wrong.code == ExitCode.NOT_FOUND
+    assert "'nothing'" in wrong.stderr

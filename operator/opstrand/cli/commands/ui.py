@@ -10,6 +10,7 @@ import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from opstrand.cli.command import command, execute
 from opstrand.cli.errors import ExitCode
 from opstrand.cli.options import Target, check_project, local_or_cluster_options
 from opstrand.cli.output.console import say
+
+if TYPE_CHECKING:
+    from opstrand.cli.runs import Runs
 
 _MOST = 65535
 _REDIRECT = """<!doctype html>
@@ -58,8 +62,9 @@ async def _serve(target: Target, run: str, port: int | None, opens: bool) -> int
     door = Door(print_next)
     if target.is_local:
         from opstrand.cli.local_runs import PROJECT
+        from opstrand.cli.runs import LocalRuns
 
-        path = _path_of(check_project(target.project or PROJECT), run)
+        path = await _find_path(LocalRuns(check_project(target.project or PROJECT)), run)
         async with (
             serving.open_local_app(door, say) as app,
             serving.listen(app, door, port),
@@ -70,14 +75,21 @@ async def _serve(target: Target, run: str, port: int | None, opens: bool) -> int
     async with open_cluster(target) as cluster:
         async with cluster.waiting():
             await serving.require_api(cluster.api.session)
-        path = _path_of(cluster.project, run)
+            path = await _find_path(cluster, run)
         app = serving.create_cluster_app(door, cluster.api.session)
         async with serving.listen(app, door, port, ends_with_reader=True):
             return await _show(door.address(path), opens=opens)
 
 
-def _path_of(project: str, run: str) -> str:
-    return f"default/{project}/runs" + (f"/{run}/" if run else "")
+async def _find_path(runs: Runs, run: str) -> str:
+    """Return the path of the page of a run, or of all. Raises CliError NOT_FOUND."""
+    from opstrand.core.names import run_uuid
+
+    path = f"default/{runs.project}/runs"
+    if not run:
+        return path
+    found = await runs.find(run, with_gone=True)
+    return f"{path}/{run_uuid(found['metadata']['uid'])}/"
 
 
 async def _show(address: str, *, opens: bool) -> int:
