@@ -77,7 +77,8 @@ format: install ## let ruff fix and format the code
 # TypeScript, which no user and no other check needs, has a lock of its own.
 PAGE_TOOLS := .work/pages-tools-$(shell cat tools/pages/package-lock.json 2>/dev/null | cksum | cut -d' ' -f1)
 $(PAGE_TOOLS):
-	@mkdir -p $@ && cp tools/pages/package.json tools/pages/package-lock.json $@ && cd $@ && npm ci --silent --no-audit --no-fund
+	@mkdir -p $@ && cp tools/pages/package.json tools/pages/package-lock.json $@ \
+	  && (cd $@ && npm ci --silent --no-audit --no-fund) || { rm -rf $@; exit 1; }
 .PHONY: check-pages vendor
 check-pages: install $(PAGE_TOOLS) ## types of the pages' modules, and their libraries against the npm registry (needs npm)
 	@$(PAGE_TOOLS)/node_modules/.bin/tsc --project tools/pages/tsconfig.json
