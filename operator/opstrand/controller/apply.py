@@ -60,7 +60,8 @@ async def apply(
             # The Operation was deleted: whatever it ran is garbage-collected with it.
             return Applied()
         except Invalid as error:
-            if not decision.freeze:
+            if not decision.freeze or snapshot.phase.is_final:
+                # How a run ended stays, whatever else cannot be stored.
                 raise
             # The API server will never store what the run would start with, so a retry would never
             # end.

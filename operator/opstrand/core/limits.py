@@ -45,7 +45,7 @@ SORT_KEYS = 20
 QUERY = 64 * KIB
 #: Sidecars and init containers of one Pod: each of them gets the run's own mounts and variables.
 CONTAINERS = 100
-#: Hooks of one run.
+#: Hooks of one run, the connections that it notifies among them.
 HOOKS = 20
 #: A Pod as it is sent: etcd stores no larger object.
 POD = 1_500_000

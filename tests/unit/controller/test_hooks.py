@@ -13,6 +13,7 @@ from tests.support.memory_cluster import NAMESPACE, MemoryCluster
 
 from opstrand.controller.reconcile import Outcome, reconcile
 from opstrand.core import names
+from opstrand.kube.errors import Invalid
 from opstrand.kube.resources import OPERATIONS
 from opstrand.types import Manifest
 
@@ -405,6 +406,22 @@ async def test_notifications_that_a_template_gives_are_refused(cluster: MemoryCl
     assert cluster.status("train")["message"].startswith("plugins.notifications: a template")
 
 
+@pytest.mark.parametrize("control", [{}, {"stop": True}], ids=["started", "stopped"])
+@pytest.mark.parametrize("component", [{"component": TRAIN}, {"hubRef": "train"}])
+async def test_more_notifications_than_a_run_can_have_are_refused(
+    cluster: MemoryCluster, component: Mapping[str, Any], control: Mapping[str, Any]
+) -> None:
+    plugins = {"notifications": [{"connections": ["team"] * 101}]}
+    await cluster.create("train", {**component, "plugins": plugins, "control": control})
+    await cluster.settle()
+    status = cluster.status("train")
+    assert status["phase"] == ("Stopped" if control else "Failed")
+    assert status.get("hooks", {"states": ""})["states"] == ""
+    if not control:
+        assert status["reason"] == "TooLarge"
+        assert "at most 20" in status["message"]
+
+
 # -- what is refused -------------------------------------------------------------------------------
 
 
@@ -515,6 +532,28 @@ async def test_a_hook_that_fired_is_known_although_outputs_came_later(
     await cluster.restart()
     await cluster.settle()
     assert cluster.status("train")["hooks"] == {"states": "r"}
+
+
+async def test_letters_that_are_not_stored_do_not_change_the_end(cluster: MemoryCluster) -> None:
+    await start(cluster, {"trigger": "failed"})
+    await cluster.run_pod("train")
+    await cluster.settle()
+    await cluster.end_pod("train")
+    write = cluster.kube.json_patch
+
+    async def refuse(resource: Any, namespace: str, name: str, ops: Any, **options: Any) -> Any:
+        if any(one["value"] == "k" or one["value"] == {"states": "k"} for one in ops):
+            raise Invalid("status.hooks is invalid", status=422)
+        return await write(resource, namespace, name, ops, **options)
+
+    cluster.kube.json_patch = refuse  # type: ignore[method-assign]
+    with pytest.raises(Invalid):
+        await cluster.settle()
+    status = cluster.status("train")
+    assert (status["phase"], status["hooks"]) == ("Succeeded", {"states": "."})
+    cluster.kube.json_patch = write  # type: ignore[method-assign]
+    await cluster.wait()
+    assert cluster.status("train")["hooks"] == {"states": "k"}
 
 
 async def test_a_foreign_run_of_that_name_is_not_adopted(cluster: MemoryCluster) -> None:

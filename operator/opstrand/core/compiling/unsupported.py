@@ -43,7 +43,7 @@ def find_missing(compiled: CompiledOperation, *, is_child: bool = False) -> list
     problems += _find_sections(written)
     problems += check_events(compiled.events, "events")
     problems += check_hooks(compiled.hooks, "hooks", is_child=is_child)
-    problems += check_notifications(compiled.plugins, "plugins")
+    problems += check_notifications(compiled.plugins, "plugins", compiled.hooks)
     for node in compiled.nodes.values():
         known = node.compiled
         inner = (
@@ -60,7 +60,7 @@ def _find_in_written(written: Mapping[str, Any]) -> list[Problem]:
         *_find_sections(written),
         *check_events(written.get("events"), "events"),
         *check_hooks(written.get("hooks"), "hooks", is_child=True),
-        *check_notifications(written.get("plugins"), "plugins"),
+        *check_notifications(written.get("plugins"), "plugins", written.get("hooks")),
     ]
 
 

@@ -123,8 +123,11 @@ def _list_notifications(plugins: Any) -> Iterator[Mapping[str, Any]]:
             yield {"hubRef": NOTIFIER, "connection": connection, **trigger}
 
 
-def check_notifications(plugins: Any, path: str) -> Iterator[Problem]:
-    """Find the notifications that cannot be sent."""
+def check_notifications(plugins: Any, path: str, hooks: Any) -> Iterator[Problem]:
+    """Find the notifications that cannot be sent. `hooks`: of the same run, checked on their own.
+
+    They are bounded together, since each connection is one more hook.
+    """
     written = plugins.get(NOTIFICATIONS) if isinstance(plugins, Mapping) else None
     if is_template(written):
         message = "a template cannot give notifications: write the list"
@@ -136,6 +139,13 @@ def check_notifications(plugins: Any, path: str) -> Iterator[Problem]:
             message = f"expected one of {list_names(TRIGGERS)}, found {trigger!r}"
             where = f"{path}.{NOTIFICATIONS}[{index}].trigger"
             yield Problem("InvalidSpec", message, where)
+    count, own = len(list_all((), plugins)), len(list_all(hooks, None))
+    if count and count + own > HOOKS:
+        message = (
+            f"found {own} hooks and {count} connections to notify; a run can have at most {HOOKS} "
+            "of both together"
+        )
+        yield Problem("TooLarge", message, f"{path}.{NOTIFICATIONS}")
 
 
 def without_notifications(plugins: Any) -> Any:

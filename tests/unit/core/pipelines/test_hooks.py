@@ -60,11 +60,21 @@ def test_the_hook_of_an_operation_cannot_refer_to_a_sibling() -> None:
         ([{"connections": ["a"]}, {"connections": ["a"], "trigger": "{{ x }}"}], []),
         ("{{ n }}", ["plugins.notifications"]),
         ([{"connections": ["a"], "trigger": "never"}], ["plugins.notifications[0].trigger"]),
+        ([{"connections": ["a"] * HOOKS}], []),
+        ([{"connections": ["a"] * HOOKS}, {"connections": ["b"]}], ["plugins.notifications"]),
     ],
 )
 def test_what_a_notification_cannot_be(notifications: Any, paths: list[str]) -> None:
-    found = check_notifications({"notifications": notifications}, "plugins")
+    found = check_notifications({"notifications": notifications}, "plugins", None)
     assert [one.path for one in found] == paths
+
+
+def test_hooks_and_notifications_are_bounded_together() -> None:
+    plugins = {"notifications": [{"connections": ["a", "b"]}]}
+    assert list(check_notifications(plugins, "plugins", [SLACK] * (HOOKS - 2))) == []
+    (problem,) = check_notifications(plugins, "plugins", [SLACK] * (HOOKS - 1))
+    assert (problem.reason, problem.path) == ("TooLarge", "plugins.notifications")
+    assert "found 19 hooks and 2 connections" in problem.message
 
 
 def test_a_component_that_hooks_itself_is_found_by_its_objects_name() -> None:
