@@ -282,6 +282,18 @@ async def test_a_run_stopped_before_its_file_was_read_has_its_hooks(cluster: Mem
     assert (status["phase"], status["hooks"]) == ("Stopped", {"states": "rk"})
 
 
+@pytest.mark.parametrize("given", [["slack"], [{"connections": 7}], 7, {"connections": ["a"]}])
+@pytest.mark.parametrize("order", ["stop", "skip"])
+async def test_a_run_whose_file_is_wrong_is_stopped_as_any(
+    cluster: MemoryCluster, given: Any, order: str
+) -> None:
+    await start(cluster, plugins={"notifications": given}, control={order: True})
+    expected = {"stop": "Stopped", "skip": "Skipped"}[order]
+    status = cluster.status("train")
+    assert (status["phase"], status["reason"]) == (expected, expected)
+    assert status.get("hooks", {"states": ""}) == {"states": ""}
+
+
 async def test_a_run_that_waited_and_was_stopped_has_its_hooks(cluster: MemoryCluster) -> None:
     params = {"x": {"ref": "ops.nowhere", "value": "outputs.x", "contextOnly": True}}
     await start(cluster, {"trigger": "stopped"}, params=params)

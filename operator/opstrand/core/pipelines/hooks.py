@@ -94,7 +94,10 @@ def has_open_hooks(status: Any) -> bool:
 
 
 def may_have_hooks(spec: Any) -> bool:
-    """Return whether an operation as it is written, or a component inside it, names a hook."""
+    """Return whether an operation as it is written, or a component inside it, names a hook.
+
+    Nothing has validated it: what has another shape names none.
+    """
     layer = spec
     while isinstance(layer, Mapping):
         if layer.get("hooks") or list_all((), layer.get("plugins")):
@@ -118,8 +121,11 @@ def list_all(hooks: Any, plugins: Any) -> tuple[Mapping[str, Any], ...]:
 def _list_notifications(plugins: Any) -> Iterator[Mapping[str, Any]]:
     written = plugins.get(NOTIFICATIONS) if isinstance(plugins, Mapping) else None
     for one in written if isinstance(written, list | tuple) else ():
+        connections = one.get("connections") if isinstance(one, Mapping) else None
+        if not isinstance(connections, list | tuple):
+            continue
         trigger = {"trigger": one["trigger"]} if one.get("trigger") else {}
-        for connection in one.get("connections") or ():
+        for connection in connections:
             yield {"hubRef": NOTIFIER, "connection": connection, **trigger}
 
 
