@@ -13,6 +13,7 @@ from tests.support.memory_cluster import NAMESPACE, MemoryCluster
 
 from opstrand.controller.reconcile import Outcome, reconcile
 from opstrand.core import names
+from opstrand.core.packed import LARGE
 from opstrand.kube.errors import Invalid
 from opstrand.kube.resources import OPERATIONS
 from opstrand.types import Manifest
@@ -292,6 +293,20 @@ async def test_a_run_whose_file_is_wrong_is_stopped_as_any(
     status = cluster.status("train")
     assert (status["phase"], status["reason"]) == (expected, expected)
     assert status.get("hooks", {"states": ""}) == {"states": ""}
+
+
+@pytest.mark.parametrize("place", ["file", "component"])
+async def test_so_has_one_with_a_large_file(cluster: MemoryCluster, place: str) -> None:
+    await cluster.put_component("slack", NOTIFIER)
+    large = {**TRAIN, "description": "x" * (LARGE + 1)}
+    hooks = [{"hubRef": "slack", "trigger": "stopped"}]
+    spec = {"component": large, "hooks": hooks}
+    if place == "component":
+        spec = {"component": {**large, "hooks": hooks}}
+    await cluster.create("train", {**spec, "control": {"stop": True}})
+    await cluster.settle()
+    status = cluster.status("train")
+    assert (status["phase"], status.get("hooks")) == ("Stopped", {"states": "r"})
 
 
 async def test_a_run_that_waited_and_was_stopped_has_its_hooks(cluster: MemoryCluster) -> None:

@@ -22,6 +22,7 @@ from opstrand.core.lifecycle.actions import Create, Refusal
 from opstrand.core.lifecycle.admission import interpret_child_refusal
 from opstrand.core.lifecycle.asks import Ask, Known
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
+from opstrand.core.packed import unpack
 from opstrand.core.phase import parse_phase
 from opstrand.core.pipelines.hooks import (
     FIRED,
@@ -94,9 +95,9 @@ def _find_states(snapshot: Snapshot, status: Mapping[str, Any]) -> str | None:
         is_restored = status.get("reason") == "Restored"
         return "" if is_restored else OPEN * len(list_hooks(prepared))
     is_unread = parse_phase(status).is_final and status.get("reason") in _UNREAD_ENDS
-    if is_unread and HOOKS_KEY not in status and may_have_hooks(snapshot.body.get("spec")):
-        return UNREAD
-    return None
+    if not is_unread or HOOKS_KEY in status:
+        return None
+    return UNREAD if may_have_hooks(unpack(snapshot.body).get("spec")) else None
 
 
 def find_missing_hook(snapshot: Snapshot) -> Decision | None:
