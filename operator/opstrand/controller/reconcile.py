@@ -19,7 +19,7 @@ from opstrand.controller.gather import Gathered, World, gather, refresh
 from opstrand.controller.reuse import settle
 from opstrand.core.decide import decide, fail
 from opstrand.core.lifecycle.asks import Children
-from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
+from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.pipelines.hooks import has_open_hooks
 from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.errors import Conflict
@@ -170,8 +170,6 @@ def _set_aside(gathered: Gathered) -> Decision:
         f"the operator was killed {DEATHS} times while it reconciled this run, which is therefore "
         "not tried again"
     )
-    if gathered.snapshot.phase.is_final:
-        return NOTHING
-    if not gathered.is_file_needed:
+    if gathered.snapshot.phase.is_final or not gathered.is_file_needed:
         return fail(gathered.snapshot, "SetAside", message)
     return decide(replace(gathered.snapshot, prepared=SpecError("SetAside", message)))

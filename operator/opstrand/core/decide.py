@@ -26,11 +26,18 @@ from opstrand.core.lifecycle.resume import find_new
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.phase import Phase
 from opstrand.core.pipelines.hooks import has_open_hooks
-from opstrand.core.runtimes.hooks import fire_hooks, list_hook_asks, refuse_hook, renew_hooks
+from opstrand.core.runtimes.hooks import (
+    fire_hooks,
+    give_up_hooks,
+    list_hook_asks,
+    refuse_hook,
+    renew_hooks,
+)
 from opstrand.core.runtimes.registry import runtime_of
 from opstrand.core.runtimes.resuming import find_resume
 from opstrand.core.runtimes.starting import start
 from opstrand.core.templates.meter import metered
+from opstrand.errors import SpecError
 
 
 def list_asks(snapshot: Snapshot) -> list[Ask]:
@@ -85,6 +92,11 @@ def decide_refusal(snapshot: Snapshot, refusal: Refusal) -> Decision | None:
 
 
 def fail(snapshot: Snapshot, reason: str, message: str) -> Decision:
-    """End the run with a failure that its objects did not cause."""
+    """End the run with a failure that its objects did not cause.
+
+    One that is over stays as it ended: the failure is that of its hooks.
+    """
+    if snapshot.phase.is_final:
+        return give_up_hooks(snapshot, SpecError(reason, message))
     verdict = Verdict(Phase.FAILED, reason, message)
     return runtime_of(snapshot.status).end_early(snapshot, verdict)

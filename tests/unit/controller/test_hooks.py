@@ -4,13 +4,16 @@ get, and that each fires once wherever the operator dies.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from tests.support.memory_cluster import NAMESPACE, MemoryCluster
 
+from opstrand.controller.crash_record import DEATHS, CrashRecord
 from opstrand.controller.reconcile import Outcome, reconcile
 from opstrand.core import names
 from opstrand.core.packed import LARGE
@@ -497,6 +500,49 @@ async def test_the_own_namespace_is_accepted(cluster: MemoryCluster) -> None:
 
 
 # -- deaths and refusals ---------------------------------------------------------------------------
+
+
+async def set_aside(cluster: MemoryCluster, path: Path) -> None:
+    """Let `train` be one that killed its operator too often."""
+    uid = str(cluster.get("train")["metadata"]["uid"])
+    for _ in range(DEATHS):
+        async with CrashRecord(str(path)).flight(uid):
+            left = await asyncio.to_thread(path.read_bytes)
+        await asyncio.to_thread(path.write_bytes, left)
+    cluster.world.crashes = CrashRecord(str(path))
+
+
+async def break_decisions(cluster: MemoryCluster, path: Path) -> None:
+    """Let every decision that reads a file meet a bug."""
+    cluster.world.ledger = cast(Any, None)
+
+
+@pytest.mark.parametrize(
+    ("breaks", "reason"), [(set_aside, "SetAside"), (break_decisions, "InternalError")]
+)
+async def test_hooks_that_cannot_be_decided_are_given_up_and_the_end_stays(
+    cluster: MemoryCluster,
+    tmp_path: Path,
+    breaks: Callable[[MemoryCluster, Path], Awaitable[None]],
+    reason: str,
+) -> None:
+    await start(cluster, {}, {"trigger": "failed"})
+    await cluster.run_pod("train")
+    await cluster.settle()
+    await cluster.end_pod("train")
+    Dies(cluster, 2, after=False)
+    with pytest.raises(Death):
+        await cluster.settle()
+    before = cluster.status("train")
+    assert (before["phase"], before["hooks"]) == ("Succeeded", {"states": ".."})
+    await cluster.restart()
+    await breaks(cluster, tmp_path / "crashes")
+    await cluster.settle()
+    status = cluster.status("train")
+    assert {**status, "hooks": before["hooks"]} == before
+    assert status["hooks"]["states"] == "ff"
+    assert [one["reason"] for one in status["hooks"]["problems"]] == [reason] * 2
+    assert await list_hook_runs(cluster) == []
 
 
 class Dies:

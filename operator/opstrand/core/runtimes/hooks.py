@@ -21,7 +21,7 @@ from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.actions import Create, Refusal
 from opstrand.core.lifecycle.admission import interpret_child_refusal
 from opstrand.core.lifecycle.asks import Ask, Known
-from opstrand.core.lifecycle.snapshot import Decision, Snapshot
+from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
 from opstrand.core.packed import unpack
 from opstrand.core.phase import parse_phase
 from opstrand.core.pipelines.hooks import (
@@ -178,8 +178,14 @@ def refuse_hook(snapshot: Snapshot, refusal: Refusal) -> Decision | None:
     return _write(snapshot, record, again=again)
 
 
+def give_up_hooks(snapshot: Snapshot, error: SpecError) -> Decision:
+    """Decide that the hooks of a run that is over are not decided any more."""
+    record = read_record(snapshot.status)
+    return _give_up(snapshot, record, error) if record.is_open else NOTHING
+
+
 def _give_up(snapshot: Snapshot, record: Record, error: SpecError) -> Decision:
-    """Record that hooks cannot run because the file of the run cannot be read."""
+    """Record why the hooks that are not decided cannot run."""
     states = record.states.replace(UNREAD, "")
     given_up = replace(record, states=states.replace(OPEN, REFUSED))
     for index, letter in enumerate(states):
