@@ -44,9 +44,14 @@ class LoopbackApi:
     """
 
     def __init__(
-        self, runs: MemoryRuns, files: Path | None = None, auth: Auth | None = None
+        self,
+        runs: MemoryRuns,
+        files: Path | None = None,
+        auth: Auth | None = None,
+        bucket: Bucket | None = None,
     ) -> None:
         self.runs = runs
+        self.bucket = bucket
         self.auth = auth or StaticToken(TOKEN)
         self.files = files
         self.port = 0
@@ -63,7 +68,7 @@ class LoopbackApi:
         self.do(self._start())
 
     async def _start(self) -> None:
-        files = keep_files(self.files)
+        files = keep_files(self.files, self.bucket)
         resources = (*discovery.ROUTES, *pages.ROUTES)
         app = create_app(self.runs, self.auth, files=files, resources=resources)
         app.on_response_prepare.append(self._note)

@@ -35,7 +35,7 @@ from opstrand.api.published.request import (
     RUNS,
     VALIDATION,
 )
-from opstrand.api.published.uploads import RECEIVING
+from opstrand.api.published.uploads import TRANSFERS
 from opstrand.api.v1 import discovery
 from opstrand.errors import PlatformError, SpecError
 from opstrand.kube.client import KubeApi
@@ -71,7 +71,7 @@ def create_aggregated_app(beside: web.Application, front_proxy: FrontProxy) -> w
     app[CONTENTS], app[VALIDATION] = beside[CONTENTS], beside[VALIDATION]
     app[BODY_TURNS] = beside[BODY_TURNS]
     app[FILES], app[READ_CATALOG] = beside[FILES], beside[READ_CATALOG]
-    app[RECEIVING] = beside[RECEIVING]
+    app[TRANSFERS] = beside[TRANSFERS]
     app.add_routes(discovery.ROUTES)
     return app
 

@@ -78,7 +78,8 @@ from opstrand.api.published.request import (
     VALIDATION,
     WATCHERS,
 )
-from opstrand.api.published.uploads import RECEIVING
+from opstrand.api.published.transfers import Transfers
+from opstrand.api.published.uploads import TRANSFERS
 from opstrand.api.validation import Validation
 from opstrand.core.planning.connections import Catalog
 from opstrand.runs.protocols import Runs
@@ -125,7 +126,7 @@ def create_app(
     app[CONTENTS] = contents or Contents()
     app[LIMITS], app[HELD], app[BODY_TURNS] = limits, Held(limits), make_body_turns()
     app[TOKEN_GATE] = TokenGate(limits, is_proven)
-    app[FILES], app[RECEIVING] = files, set()
+    app[FILES], app[TRANSFERS] = files, Transfers()
     for routes in (health, projects, runs, statuses, lineage, control, logs):
         app.add_routes(routes.ROUTES)
     for more in (artifacts, uploads, events):

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from opstrand.artifacts.folder import RunFiles
-from opstrand.artifacts.names import check_file
+from opstrand.artifacts.names import MissingFile, check_file
 from opstrand.errors import PlatformError
 
 _BLOCK = 1024 * 1024
@@ -52,6 +52,15 @@ class Receiver:
             return self.place.stat().st_size
         except FileNotFoundError:
             return 0
+
+    def is_kept(self) -> bool:
+        """Return whether the run has a file of this path and size."""
+        try:
+            found = self._files.find_stored(self._announced.path)
+            size = found.stat().st_size if isinstance(found, Path) else found.size
+        except (MissingFile, FileNotFoundError):
+            return False
+        return size == self._announced.size
 
     def append(self, data: bytes) -> None:
         """Append a part of the content.

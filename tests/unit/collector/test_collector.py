@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from tests.support.loopback_api import LoopbackApi
 from tests.support.running_run import UUID, operation
+from tests.support.slow_bucket import SlowBucket
 
 from opstrand import collector
 from opstrand.artifacts.folder import RunFiles
@@ -35,6 +36,16 @@ def api(tmp_path: Path) -> Iterator[LoopbackApi]:
     server.start()
     yield server
     server.close()
+
+
+@pytest.fixture
+def bucket(api: LoopbackApi) -> Iterator[SlowBucket]:
+    """The bucket of the API from now on."""
+    api.stop()
+    api.bucket = found = SlowBucket()
+    api.start()
+    yield found
+    found.released.set()
 
 
 @pytest.fixture
@@ -232,6 +243,23 @@ def test_a_file_of_which_the_api_has_a_part_is_completed(
     Receiver(RunFiles(api.files, "uid-of-quick-start", UUID), announced).append(data[:700])
     assert collect().end() == (0, "")
     assert stored(api) == {"model": data}
+
+
+def test_a_file_that_takes_long_to_be_stored_is_sent_once(
+    api: LoopbackApi, folder: Path, collect: Collect, bucket: SlowBucket
+) -> None:
+    """The request that sends it is over before that, and a later one learns that it is stored."""
+    write(folder, {"model": b"1" * 1000})
+    collecting = collect(seconds=50)
+    collecting.process.send_signal(signal.SIGTERM)
+    # The first answer is to the second request: that the file is still being stored.
+    wait_until(lambda: len(api.requests) > 0)
+    assert len(bucket.writes) == 1
+    bucket.released.set()
+    code, printed = collecting.finish()
+    assert code == 0, printed
+    assert len(bucket.writes) == 1
+    assert [one.size for one in bucket.walk("")] == [1000]
 
 
 def test_what_an_absent_api_did_not_get_is_named(

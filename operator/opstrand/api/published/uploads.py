@@ -29,13 +29,13 @@ from opstrand.api.published.request import (
     parse_json,
     validate,
 )
+from opstrand.api.published.transfers import Transfers
 from opstrand.artifacts.archive import unpack
 from opstrand.artifacts.folder import RunFiles
 from opstrand.artifacts.names import MissingFile, check_path
 from opstrand.artifacts.receiving import Announced, Mismatch, Receiver, Scratch
 
-#: Transfers that a request writes at this moment.
-RECEIVING: web.AppKey[set[Path]] = web.AppKey("receiving")
+TRANSFERS: web.AppKey[Transfers] = web.AppKey("transfers")
 #: Bytes that are written at a time, and of the form's field that describes the upload.
 _BLOCK = 1024 * 1024
 _MOST_DESCRIPTION = 64 * 1024
@@ -55,25 +55,43 @@ async def append_part(
     request: web.Request, files: RunFiles, announced: Announced, offset: int
 ) -> web.Response:
     """Append the body to an announced file, if that has arrived up to `offset`."""
-    receiver, receiving = Receiver(files, announced), request.app[RECEIVING]
-    if receiver.place in receiving:
+    receiver, transfers = Receiver(files, announced), request.app[TRANSFERS]
+    if receiver.place in transfers.running:
         raise Busy(f"{announced.path!r} is being received already.", retry_after=1.0)
-    receiving.add(receiver.place)
+    transfers.running.add(receiver.place)
     try:
-        there = await asyncio.to_thread(receiver.find_offset)
-        if there == offset:
-            async for block in _read_blocks(request):
-                await asyncio.to_thread(receiver.append, block)
-        is_complete = await asyncio.to_thread(receiver.finish)
-        there = announced.size if is_complete else await asyncio.to_thread(receiver.find_offset)
+        if transfers.is_remembered(files, announced) and await asyncio.to_thread(receiver.is_kept):
+            there, is_complete = announced.size, True
+        else:
+            there, is_complete = await _receive(request, receiver, announced, offset)
+        if is_complete:
+            transfers.remember(files, announced)
     finally:
-        receiving.discard(receiver.place)
+        transfers.running.discard(receiver.place)
     return web.json_response({"offset": there, "isComplete": is_complete})
+
+
+async def _receive(
+    request: web.Request, receiver: Receiver, announced: Announced, offset: int
+) -> tuple[int, bool]:
+    """Return how many bytes have arrived, and whether the file is the run's."""
+    there = await asyncio.to_thread(receiver.find_offset)
+    if there == offset:
+        async for block in _read_blocks(request):
+            await asyncio.to_thread(receiver.append, block)
+        there = await asyncio.to_thread(receiver.find_offset)
+    if there < announced.size:
+        return there, False
+    async with request.app[TRANSFERS].turn_of(announced.size):
+        if await asyncio.to_thread(receiver.finish):
+            return announced.size, True
+    return await asyncio.to_thread(receiver.find_offset), False
 
 
 async def receive_batch(request: web.Request) -> web.Response:
     """Store the files of a small archive."""
     files, size = await find_reported_files(request), _parse_size(request, "size")
+    transfers = request.app[TRANSFERS]
     if size > _MOST_BATCH:
         raise NotAcceptable(f"size: expected at most {_MOST_BATCH} bytes, found {size}")
     sha256, arrived = hashlib.sha256(), 0
@@ -87,8 +105,10 @@ async def receive_batch(request: web.Request) -> web.Response:
         if arrived != size or sha256.hexdigest() != request.query.get("sha256"):
             raise Mismatch("the archive changed while it was sent")
         await asyncio.to_thread(scratch.close)
-        count = await asyncio.to_thread(unpack, scratch.place, files, "")
+        async with transfers.turn_of_archive():
+            count = await asyncio.to_thread(unpack, scratch.place, files, "")
     finally:
+        transfers.forget(files)
         await asyncio.to_thread(scratch.__exit__, None, None, None)
     return web.json_response({"files": count})
 
@@ -145,6 +165,7 @@ async def receive_form(request: web.Request) -> web.Response:
     if not request.content_type.startswith("multipart/"):
         raise NotAcceptable(f"body: expected a form, found {request.content_type[:80]!r}")
     description, name, is_there = Description(), "", False
+    transfers = request.app[TRANSFERS]
     scratch = await asyncio.to_thread(Scratch, files)
     try:
         async for part in await request.multipart():
@@ -159,8 +180,12 @@ async def receive_form(request: web.Request) -> web.Response:
         if not is_there:
             raise NotAcceptable("upload_file: the form has no such field")
         await asyncio.to_thread(scratch.close)
-        await asyncio.to_thread(_store, files, scratch.place, name, description)
+        size = await asyncio.to_thread(lambda: scratch.place.stat().st_size)
+        turn = transfers.turn_of_archive() if description.untar else transfers.turn_of(size)
+        async with turn:
+            await asyncio.to_thread(_store, files, scratch.place, name, description)
     finally:
+        transfers.forget(files)
         await asyncio.to_thread(scratch.__exit__, None, None, None)
     return web.Response()
 
