@@ -299,6 +299,18 @@ class _Walk:
         return all(self.letters[one] != ABSENT for one in self._graph.ops[at].refs)
 
 
+def find_services_of(graph: Graph, again: Set[int]) -> frozenset[int]:
+    """Return the services whose address is read by an operation that runs again.
+
+    They run again too: a service that is over serves no one. The same holds for what they read.
+    """
+    found: set[int] = set()
+    for at in reversed(graph.order):
+        if at in again or at in found:
+            found |= {one for one in graph.ops[at].addresses if graph.ops[one].is_service}
+    return frozenset(found)
+
+
 # -- the end ---------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ effect. Must not decide when a run starts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -35,9 +35,15 @@ def read_round(status: Mapping[str, Any]) -> int:
     return int(status.get("attempt") or 0)
 
 
-def reset(children: Children) -> Children:
-    """Return the children of a new round: those that succeeded stay."""
-    states = "".join(one if one in (SUCCEEDED, CACHED) else ABSENT for one in children.states)
+def find_again(states: str) -> frozenset[int]:
+    """Return the children that a new round resets: those that did not succeed."""
+    return frozenset(at for at, one in enumerate(states) if one not in (SUCCEEDED, CACHED))
+
+
+def reset(children: Children, further: Set[int] = frozenset()) -> Children:
+    """Return the children of a new round: those that succeeded stay, except for the `further`."""
+    again = find_again(children.states) | further
+    states = "".join(ABSENT if at in again else one for at, one in enumerate(children.states))
     return replace(children, states=states, failures=())
 
 

@@ -35,8 +35,8 @@ from opstrand.core.pipelines.letters import (
     UPSTREAM_FAILED,
 )
 from opstrand.core.pipelines.outline import read_outline
-from opstrand.core.pipelines.progress import Step, find_end, progress
-from opstrand.core.pipelines.rounds import in_round, order_round
+from opstrand.core.pipelines.progress import Step, find_end, find_services_of, progress
+from opstrand.core.pipelines.rounds import find_again, in_round, order_round
 from opstrand.core.planning.connections import EMPTY
 from opstrand.core.planning.plan import Plan, compile_plan
 from opstrand.core.pods.volumes import store_path
@@ -49,7 +49,7 @@ from opstrand.core.runtimes.refused_child import (
     describe_running,
     end_with_children,
 )
-from opstrand.core.runtimes.resuming import resume_with_children
+from opstrand.core.runtimes.resuming import find_orders, resume_with_children
 from opstrand.errors import SpecError
 
 #: Runs that one decision creates, at most.
@@ -108,7 +108,9 @@ class DagRuntime:
         )
 
     def asks(self, snapshot: Snapshot) -> tuple[Ask, ...]:
-        return () if snapshot.phase.is_final else list_dag_asks(snapshot)
+        if snapshot.phase.is_final:
+            return (Pipeline(),) if find_orders(snapshot) else ()
+        return list_dag_asks(snapshot)
 
     def needs_file(self, snapshot: Snapshot) -> bool:
         return False
@@ -120,7 +122,7 @@ class DagRuntime:
         return _Advance(SeenPipeline(snapshot)).decide()
 
     def resume(self, snapshot: Snapshot) -> Decision:
-        return resume_with_children(snapshot)
+        return resume_with_children(snapshot, _find_services(snapshot))
 
     def clear(self, snapshot: Snapshot) -> Decision:
         # The children are deleted with their pipeline.
@@ -131,6 +133,15 @@ class DagRuntime:
 
     def end_early(self, snapshot: Snapshot, verdict: Verdict) -> Decision:
         return end_with_children(snapshot, verdict)
+
+
+def _find_services(snapshot: Snapshot) -> frozenset[int]:
+    """Return the services that a new round needs, and that its pipeline stopped at its end."""
+    outline = snapshot.answers[Pipeline()]
+    if isinstance(outline, SpecError):
+        return frozenset()  # the first look at the round says it
+    known = letters.read_children(snapshot.status, len(outline.names))
+    return find_services_of(outline.graph, find_again(known.states))
 
 
 def _plan(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Plan:

@@ -7,7 +7,7 @@ of run does after that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +27,7 @@ _OF_THE_END = ("finishedAt", "duration", "elapsed")
 
 def find_resume(snapshot: Snapshot, runtime: Runtime) -> Decision | None:
     """Return what follows from a new order to resume a run that is over; None if there is none."""
-    if snapshot.is_being_deleted or not _find_orders(snapshot):
+    if snapshot.is_being_deleted or not find_orders(snapshot):
         return None
     if order := find_standing_order(snapshot.body):
         return refuse_resume(snapshot, "OrderStands", f"control.{order} stands: remove it")
@@ -37,7 +37,7 @@ def find_resume(snapshot: Snapshot, runtime: Runtime) -> Decision | None:
     return runtime.resume(snapshot) if snapshot.is_frozen else resume(snapshot)
 
 
-def _find_orders(snapshot: Snapshot) -> Mapping[str, int]:
+def find_orders(snapshot: Snapshot) -> Mapping[str, int]:
     """Return the new orders, without those that the end of the run had seen.
 
     Each end absorbs the numbers that it sees. One that did not was written before numbers counted:
@@ -58,13 +58,14 @@ def resume(snapshot: Snapshot, **facts: Any) -> Decision:
     return Decision({**kept, **_absorb(snapshot)}, requeue_after=0.0)
 
 
-def resume_with_children(snapshot: Snapshot) -> Decision:
+def resume_with_children(snapshot: Snapshot, further: Set[int] = frozenset()) -> Decision:
     """Begin another round of a run that makes runs: those that did not succeed run again.
 
+    The `further` ones do too.
     Its letters are reset by one write, under the version that was read.
     """
     stored = snapshot.status.get("children") or {}
-    children = reset(read_children(snapshot.status, len(stored.get("states") or "")))
+    children = reset(read_children(snapshot.status, len(stored.get("states") or "")), further)
     again = resume(
         snapshot,
         attempt=read_round(snapshot.status) + 1,

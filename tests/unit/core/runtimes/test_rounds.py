@@ -122,6 +122,48 @@ def test_a_failed_operation_runs_again_and_what_follows_it_is_made() -> None:
     assert made["spec"]["control"] == {"round": 1}
 
 
+def serve(name: str, **params: str) -> dict[str, Any]:
+    """Return a service that reads the address of others."""
+    run = {"kind": "service", "ports": [80], "container": {"image": "a"}}
+    return {"name": name, "component": {"run": run}, "params": read_addresses(**params)}
+
+
+def read_addresses(**params: str) -> dict[str, Any]:
+    return {
+        name: {"ref": f"ops.{other}", "value": "globals.host", "contextOnly": True}
+        for name, other in params.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"), [("ssssf", "..ss."), ("ssssu", "..ss."), ("ssfss", "ss.ss")]
+)
+def test_the_services_that_an_operation_needs_run_again_with_it(states: str, expected: str) -> None:
+    train = {**op("train"), "params": read_addresses(host="redis")}
+    operations = [serve("disk"), serve("redis", disk="disk"), op("other"), serve("web"), train]
+    spec = {"component": {"run": {"kind": "dag", "operations": operations}}}
+    before = parent(spec, states)
+    resumed = after(before, decide(see(before)))
+    assert resumed["status"]["children"]["states"] == expected
+
+
+def test_a_service_that_was_stopped_is_asked_to_serve_the_round() -> None:
+    train = {**op("train"), "params": read_addresses(host="redis")}
+    spec = {"component": {"run": {"kind": "dag", "operations": [serve("redis"), train]}}}
+    before = parent(spec, "sf")
+    redis, failed = child(before, "redis", "x"), child(before, "train", "f")
+    resumed = after(before, decide(see(before)))
+    decision = decide(see(resumed, children=[redis, failed]))
+    (order,) = decision.actions
+    assert isinstance(order, Patch)
+    assert order.name == redis["metadata"]["name"]
+    serves = {**redis, "status": {"phase": "Running", "round": 1}}
+    decision = decide(see(after(resumed, decision), children=[serves, failed]))
+    (order,) = decision.actions
+    assert isinstance(order, Patch)
+    assert order.name == failed["metadata"]["name"]
+
+
 def test_a_second_failure_in_the_round_is_the_end() -> None:
     before = parent(PIPELINE, "sfu", attempt=4)
     running = after(before, decide(see(before)))
