@@ -34,6 +34,17 @@ def find_new(body: Body, status: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
+def find_orders(body: Body, status: Mapping[str, Any]) -> dict[str, int]:
+    """Return the numbers by which a final run is to run again, by their key.
+
+    Each end absorbs the numbers that it sees. One that did not was written before numbers counted:
+    then a number had no effect, and has none now.
+    """
+    generation, observed = body["metadata"].get("generation"), status.get("observedGeneration")
+    is_known = generation is not None and observed is not None and generation <= observed
+    return {} if is_known and "resume" not in status else find_new(body, status)
+
+
 def find_standing_order(body: Body) -> str:
     """Return the order that would end a resumed run at once, such as `stop`; empty if none does."""
     control = _read_control(body)
@@ -47,7 +58,7 @@ def make_control(body: Body) -> dict[str, Any]:
     """
     control, status = _read_control(body), read_status(body)
     kept = {key: value for key, value in control.items() if key not in _ENDING}
-    if "resume" in find_new(body, status):
+    if "resume" in find_orders(body, status):
         return kept
     known = (control.get("resume"), status.get("resume"))
     return {**kept, "resume": max(n for n in (0, *known) if type(n) is int) + 1}

@@ -20,6 +20,7 @@ from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.actions import Action, Claim, Create, Patch, Refusal
 from opstrand.core.lifecycle.admission import Verdict
 from opstrand.core.lifecycle.asks import Ask, Pipeline
+from opstrand.core.lifecycle.resume import find_orders
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, end
 from opstrand.core.normalize import as_stored
@@ -49,7 +50,7 @@ from opstrand.core.runtimes.refused_child import (
     describe_running,
     end_with_children,
 )
-from opstrand.core.runtimes.resuming import find_orders, resume_with_children
+from opstrand.core.runtimes.resuming import resume_with_children
 from opstrand.errors import SpecError
 
 #: Runs that one decision creates, at most.
@@ -109,7 +110,7 @@ class DagRuntime:
 
     def asks(self, snapshot: Snapshot) -> tuple[Ask, ...]:
         if snapshot.phase.is_final:
-            return (Pipeline(),) if find_orders(snapshot) else ()
+            return (Pipeline(),) if find_orders(snapshot.body, snapshot.status) else ()
         return list_dag_asks(snapshot)
 
     def needs_file(self, snapshot: Snapshot) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from opstrand.core.lifecycle import conditions
-from opstrand.core.lifecycle.resume import find_new, find_standing_order
+from opstrand.core.lifecycle.resume import find_new, find_orders, find_standing_order
 from opstrand.core.lifecycle.snapshot import Decision, Snapshot
 from opstrand.core.lifecycle.status import Status
 from opstrand.core.lifecycle.transitions import advanced
@@ -27,7 +27,7 @@ _OF_THE_END = ("finishedAt", "duration", "elapsed")
 
 def find_resume(snapshot: Snapshot, runtime: Runtime) -> Decision | None:
     """Return what follows from a new order to resume a run that is over; None if there is none."""
-    if snapshot.is_being_deleted or not find_orders(snapshot):
+    if snapshot.is_being_deleted or not find_orders(snapshot.body, snapshot.status):
         return None
     if order := find_standing_order(snapshot.body):
         return refuse_resume(snapshot, "OrderStands", f"control.{order} stands: remove it")
@@ -35,20 +35,6 @@ def find_resume(snapshot: Snapshot, runtime: Runtime) -> Decision | None:
         message = f"{snapshot.left_by}: resume the pipeline, or restart this run"
         return refuse_resume(snapshot, "PipelineGone", message)
     return runtime.resume(snapshot) if snapshot.is_frozen else resume(snapshot)
-
-
-def find_orders(snapshot: Snapshot) -> Mapping[str, int]:
-    """Return the new orders, without those that the end of the run had seen.
-
-    Each end absorbs the numbers that it sees. One that did not was written before numbers counted:
-    then a number had no effect, and has none now.
-    """
-    status, generation = snapshot.status, snapshot.body["metadata"].get("generation")
-    observed = status.get("observedGeneration")
-    is_known = generation is not None and observed is not None and generation <= observed
-    if is_known and "resume" not in status:
-        return {}
-    return find_new(snapshot.body, status)
 
 
 def resume(snapshot: Snapshot, **facts: Any) -> Decision:

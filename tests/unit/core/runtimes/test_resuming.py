@@ -25,6 +25,7 @@ from tests.support.builders import (
 
 from opstrand.core.decide import decide
 from opstrand.core.lifecycle.conditions import get_condition
+from opstrand.core.lifecycle.resume import make_control
 from opstrand.core.lifecycle.snapshot import Decision, stamp
 from opstrand.core.phase import published_status
 from opstrand.core.planning.connections import Catalog
@@ -125,6 +126,17 @@ def test_a_number_that_the_end_saw_and_did_not_absorb_has_no_effect(
     }
     decision = decide(see(before, pod=ended_pod()))
     assert (phase(decision)[0] == "Resuming" if decision.status else False) == is_resumed
+
+
+@pytest.mark.parametrize(("generation", "expected"), [(1, 3), (2, 2)])
+def test_a_client_writes_a_number_that_counts(generation: int, expected: int) -> None:
+    before = over({"resume": 2})
+    before["metadata"]["generation"] = generation
+    control = make_control(before)
+    assert control == {"resume": expected}
+    asked = {**before, "metadata": {**before["metadata"], "generation": 2}}
+    asked["spec"] = {**asked["spec"], "control": control}
+    assert phase(decide(see(asked, pod=ended_pod())))[0] == "Resuming"
 
 
 def test_the_final_patch_absorbs_the_number_that_it_saw() -> None:
