@@ -20,7 +20,6 @@ from opstrand.core.compiling.prepare import Prepared
 from opstrand.core.lifecycle.actions import Action, Claim, Create, Patch, Refusal
 from opstrand.core.lifecycle.admission import Verdict
 from opstrand.core.lifecycle.asks import Ask, Pipeline
-from opstrand.core.lifecycle.resume import find_orders
 from opstrand.core.lifecycle.snapshot import NOTHING, Decision, Snapshot
 from opstrand.core.lifecycle.transitions import advanced, end
 from opstrand.core.normalize import as_stored
@@ -36,8 +35,8 @@ from opstrand.core.pipelines.letters import (
     UPSTREAM_FAILED,
 )
 from opstrand.core.pipelines.outline import read_outline
-from opstrand.core.pipelines.progress import Step, find_end, find_services_of, progress
-from opstrand.core.pipelines.rounds import find_again, in_round, order_round
+from opstrand.core.pipelines.progress import Step, find_end, progress
+from opstrand.core.pipelines.rounds import in_round, order_round
 from opstrand.core.planning.connections import EMPTY
 from opstrand.core.planning.plan import Plan, compile_plan
 from opstrand.core.pods.volumes import store_path
@@ -109,9 +108,7 @@ class DagRuntime:
         )
 
     def asks(self, snapshot: Snapshot) -> tuple[Ask, ...]:
-        if snapshot.phase.is_final:
-            return (Pipeline(),) if find_orders(snapshot.body, snapshot.status) else ()
-        return list_dag_asks(snapshot)
+        return () if snapshot.phase.is_final else list_dag_asks(snapshot)
 
     def needs_file(self, snapshot: Snapshot) -> bool:
         return False
@@ -123,7 +120,7 @@ class DagRuntime:
         return _Advance(SeenPipeline(snapshot)).decide()
 
     def resume(self, snapshot: Snapshot) -> Decision:
-        return resume_with_children(snapshot, _find_services(snapshot))
+        return resume_with_children(snapshot)
 
     def clear(self, snapshot: Snapshot) -> Decision:
         # The children are deleted with their pipeline.
@@ -134,15 +131,6 @@ class DagRuntime:
 
     def end_early(self, snapshot: Snapshot, verdict: Verdict) -> Decision:
         return end_with_children(snapshot, verdict)
-
-
-def _find_services(snapshot: Snapshot) -> frozenset[int]:
-    """Return the services that a new round needs, and that its pipeline stopped at its end."""
-    outline = snapshot.answers[Pipeline()]
-    if isinstance(outline, SpecError):
-        return frozenset()  # the first look at the round says it
-    known = letters.read_children(snapshot.status, len(outline.names))
-    return find_services_of(outline.graph, find_again(known.states))
 
 
 def _plan(snapshot: Snapshot, prepared: Prepared, resolved: Resolved) -> Plan:

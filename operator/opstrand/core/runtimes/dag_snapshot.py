@@ -12,11 +12,13 @@ from functools import cached_property
 
 from opstrand.core.lifecycle.asks import Ask, Children, Get, Known, Pipeline
 from opstrand.core.lifecycle.snapshot import Snapshot
+from opstrand.core.phase import Phase
 from opstrand.core.pipelines import letters
 from opstrand.core.pipelines.children import is_child
 from opstrand.core.pipelines.letters import ABSENT, PUBLISHED, Child, read_child
 from opstrand.core.pipelines.outline import Outline
-from opstrand.core.pipelines.rounds import is_left, read_child_of, read_round
+from opstrand.core.pipelines.progress import find_services_of
+from opstrand.core.pipelines.rounds import find_again, is_left, read_child_of, read_round, reset
 from opstrand.errors import SpecError
 from opstrand.types import OperationBody
 
@@ -53,8 +55,15 @@ class SeenPipeline:
 
     @cached_property
     def children(self) -> letters.Children:
-        """The children as the status has them."""
-        return letters.read_children(self.snapshot.status, len(self.outline.names))
+        """The children as the status has them.
+
+        At the first look at a round, the services that it needs are reset too: the file of a run
+        that is over is not known.
+        """
+        found = letters.read_children(self.snapshot.status, len(self.outline.names))
+        if self.snapshot.phase is not Phase.RESUMING:
+            return found
+        return reset(found, find_services_of(self.outline.graph, find_again(found.states)))
 
     @cached_property
     def bodies(self) -> Mapping[int, OperationBody]:

@@ -7,7 +7,7 @@ of run does after that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -44,14 +44,13 @@ def resume(snapshot: Snapshot, **facts: Any) -> Decision:
     return Decision({**kept, **_absorb(snapshot)}, requeue_after=0.0)
 
 
-def resume_with_children(snapshot: Snapshot, further: Set[int] = frozenset()) -> Decision:
+def resume_with_children(snapshot: Snapshot) -> Decision:
     """Begin another round of a run that makes runs: those that did not succeed run again.
 
-    The `further` ones do too.
     Its letters are reset by one write, under the version that was read.
     """
     stored = snapshot.status.get("children") or {}
-    children = reset(read_children(snapshot.status, len(stored.get("states") or "")), further)
+    children = reset(read_children(snapshot.status, len(stored.get("states") or "")))
     again = resume(
         snapshot,
         attempt=read_round(snapshot.status) + 1,
