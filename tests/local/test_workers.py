@@ -8,6 +8,7 @@ import asyncio
 import os
 import pickle
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -178,3 +179,26 @@ def test_an_answer_can_be_nothing_but_values() -> None:
 async def test_what_a_worker_answers_is_not_believed(pool: Pool) -> None:
     with pytest.raises(RuntimeError, match="cannot be read"):
         await pool.run("support.jobs:answer_with_code", group="ns")
+
+
+def test_a_pool_that_is_closed_while_its_loop_stands_still_disturbs_no_later_socket() -> None:
+    pool = Pool(modules=())
+    with asyncio.Runner() as runner:
+        assert runner.run(evaluate(pool, "{{ 1 + 6 }}")).value == 7
+        pool.close()
+        assert runner.run(_talk_over(20)) == [b"hello"] * 20
+
+
+async def _talk_over(count: int) -> list[bytes]:
+    """Send a word over so many new connections, which get the numbers of closed ones."""
+    pairs = [socket.socketpair() for _ in range(count)]
+    opened = [await asyncio.open_connection(sock=ours) for ours, _ in pairs]
+    for _, theirs in pairs:
+        with theirs:
+            theirs.sendall(b"hello")
+    try:
+        async with asyncio.timeout(30):
+            return [await reader.read() for reader, _ in opened]
+    finally:
+        for _, writer in opened:
+            writer.close()

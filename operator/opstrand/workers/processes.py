@@ -80,6 +80,7 @@ class NurseryProcess:
         self._arguments = [str(megabytes), *modules]
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._codes: dict[int, asyncio.Future[int]] = {}
         self._numbers = itertools.count(1)
         self._rest = b""
@@ -133,7 +134,8 @@ class NurseryProcess:
                 },
             )
         ours.setblocking(False)
-        asyncio.get_running_loop().add_reader(ours, self._read_exits)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(ours, self._read_exits)
         self._control = ours
         return ours
 
@@ -170,11 +172,15 @@ class NurseryProcess:
                 self._order(self._control, f"kill {number}")
 
     def close(self) -> None:
-        """Kill the workers and end the process that forks them, without a grace period."""
+        """Kill the workers and end the process that forks them, without a grace period.
+
+        The loop may stand still. A reader that stayed would belong to the next socket that gets
+        this number, and the loop would never read that one.
+        """
         control, self._control = self._control, None
         if control is not None:
-            with suppress(RuntimeError):
-                asyncio.get_running_loop().remove_reader(control)
+            assert self._loop is not None
+            self._loop.remove_reader(control)
             for number in self._codes:
                 with suppress(OSError):
                     self._order(control, f"kill {number}")
