@@ -17,16 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from opstrand.artifacts.receiving import MOST_LARGE, SMALL
 from opstrand.errors import PlatformError
 
 #: Bytes that are read at a time, and of one part of an upload; parts that are in memory at a time.
 READ = 2 * 1024 * 1024
 _PART = 8 * 1024 * 1024
 _PARTS = 2
-#: Bytes of a file that counts as small, and how many larger ones are written at the same time: a
-#: file of one part is in memory as a whole, and the API has little of that.
-SMALL = 1024 * 1024
-MOST_LARGE = 4
 _LARGE = threading.BoundedSemaphore(MOST_LARGE)
 #: Seconds that a request is tried again, after which the caller is answered that the bucket is
 #: away; and that one try may take.

@@ -20,6 +20,10 @@ from opstrand.artifacts.names import MissingFile, check_file
 from opstrand.errors import PlatformError
 
 _BLOCK = 1024 * 1024
+#: Bytes of a file that counts as small, and how many larger ones are stored at the same time: a
+#: bucket gets a file of one part from memory, and the API has little of that.
+SMALL = 1024 * 1024
+MOST_LARGE = 4
 #: Seconds.
 _STALE = 24 * 3600
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from opstrand.artifacts.bucket import MOST_LARGE, SMALL, Bucket, open_bucket
+from opstrand.artifacts.bucket import Bucket, open_bucket
+from opstrand.artifacts.receiving import MOST_LARGE, SMALL
 
 #: Seconds that the server takes for an object, so that those that are sent together overlap.
 _SLOW = 0.2

@@ -12,9 +12,8 @@ from collections import OrderedDict
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
-from opstrand.artifacts.bucket import MOST_LARGE, SMALL
 from opstrand.artifacts.folder import RunFiles
-from opstrand.artifacts.receiving import Announced
+from opstrand.artifacts.receiving import MOST_LARGE, SMALL, Announced
 
 #: Archives that are unpacked at the same time: each stores many files.
 _ARCHIVES = 4

@@ -18,7 +18,7 @@ from tests.support.slow_bucket import SlowBucket
 
 from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken
-from opstrand.artifacts.bucket import MOST_LARGE, SMALL
+from opstrand.artifacts.receiving import MOST_LARGE, SMALL
 from opstrand.runs.memory import MemoryRuns
 
 Api = TestClient[Any, Any]
