@@ -146,8 +146,10 @@ def read_until(file: int, pattern: str) -> str:
 def test_a_shell_at_a_terminal(env: dict[str, str]) -> None:
     """Its size, each change of that, Ctrl-C for the command alone, and its exit code."""
     with terminal("exec", "live", env=env) as (keys, process):
-        os.write(keys, b"stty size; tty\n")
-        assert "/dev/pts/" in read_until(keys, r"30 100\r\n(.|\s)*/dev/pts/\d+\r\n")
+        # The size arrives beside the first keys.
+        sized = "until [ \"$(stty size)\" = '30 100' ]; do sleep 0.1; done; tty"
+        os.write(keys, f"{sized}\n".encode())
+        read_until(keys, r"/dev/pts/\d+\r\n")
         termios.tcsetwinsize(keys, (20, 70))
         process.send_signal(signal.SIGWINCH)
         resized = "until [ \"$(stty size)\" = '20 70' ]; do sleep 0.1; done; echo is-$((2*3))"

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from opstrand.core.identity import Identity
 from opstrand.core.operation import CompiledOperation
-from opstrand.core.pipelines.hooks import without_notifications
+from opstrand.core.pipelines.children import without_notifications
 from opstrand.core.pipelines.matrix import given_names, matrix_names
 from opstrand.core.pipelines.search import suggest
 from opstrand.core.resolving.bindings import bind_params

@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 from opstrand.core import names
 from opstrand.core.identity import read_outermost
 from opstrand.core.normalize import as_stored
-from opstrand.core.pipelines.hooks import without_notifications
 from opstrand.errors import SpecError
 from opstrand.types import Body, Manifest
 
 #: Pipelines above a child, at most.
 MAX_DEPTH = 8
+#: The key of `plugins` that a pipeline keeps for itself.
+NOTIFICATIONS = "notifications"
 #: Keys of a spec that a person may change after its creation.
 _EDITABLE = ("control", "isApproved", "termination")
 #: Sections of a pipeline that its children inherit; the first ones are the operation's, the others
@@ -173,3 +174,10 @@ def find_difference(found: Body, asked: Body) -> str | None:
 def is_child(body: Body, uid: str) -> bool:
     """Return whether a run says that the run of this uid made it."""
     return names.controller_uid(body) == uid
+
+
+def without_notifications(plugins: Any) -> Any:
+    """Return the plugins that the runs of a pipeline or a matrix get: it notifies for them."""
+    if not isinstance(plugins, Mapping):
+        return plugins
+    return {key: value for key, value in plugins.items() if key != NOTIFICATIONS}

@@ -15,6 +15,7 @@ from opstrand.core.limits import HOOKS, MESSAGE
 from opstrand.core.normalize import as_stored
 from opstrand.core.operation import CompiledOperation
 from opstrand.core.phase import parse_phase
+from opstrand.core.pipelines.children import NOTIFICATIONS
 from opstrand.core.pipelines.hub import component_name
 from opstrand.errors import Problem, SpecError
 from opstrand.spec.scalars import is_template
@@ -26,8 +27,8 @@ from opstrand.types import Body, Manifest, UpstreamEdge
 OPEN, FIRED, NOT_DUE, REFUSED, UNREAD = ".", "r", "k", "f", "?"
 #: The key of the status.
 HOOKS_KEY = "hooks"
-#: The key of `plugins`, and the Component that sends them.
-NOTIFICATIONS, NOTIFIER = "notifications", "notifier"
+#: The Component that sends notifications.
+NOTIFIER = "notifier"
 #: Ends that a hook can be for; `done` is any of them.
 TRIGGERS = ("succeeded", "failed", "stopped", "skipped", "upstream_failed", "done")
 
@@ -152,13 +153,6 @@ def check_notifications(plugins: Any, path: str, hooks: Any) -> Iterator[Problem
             "of both together"
         )
         yield Problem("TooLarge", message, f"{path}.{NOTIFICATIONS}")
-
-
-def without_notifications(plugins: Any) -> Any:
-    """Return the plugins that the runs of a pipeline or a matrix get: it notifies for them."""
-    if not isinstance(plugins, Mapping):
-        return plugins
-    return {key: value for key, value in plugins.items() if key != NOTIFICATIONS}
 
 
 # -- rules -----------------------------------------------------------------------------------------
