@@ -212,6 +212,8 @@ async def test_if_main_ended_first_its_result_wins_over_a_stop(
 ) -> None:
     _, pod = await start(kube, namespace)
     pod = await mark(kube, pod, running(STARTED))
+    # A Pod that has not started, as far as the operator knows, would be deleted at once.
+    await wait_for(kube, namespace, "run", in_phase("Running"))
     await kube.json_patch(
         OPERATIONS,
         namespace,

@@ -73,12 +73,12 @@ class Head(dict[str, Any]):
     packed: bytes = b""
 
 
-def pack(body: Mapping[str, Any], *, above: int = LARGE) -> dict[str, Any]:
-    """Return the body itself if its JSON is not longer than `above`, else its head."""
+def pack(body: Mapping[str, Any], *, above: int | None = None) -> dict[str, Any]:
+    """Return the body itself if its JSON is not longer than `above` (LARGE), else its head."""
     if isinstance(body, Head):
         return body
     text = json.dumps(body)
-    if len(text) <= above:
+    if len(text) <= (LARGE if above is None else above):
         return dict(body)
     spec, status, metadata = body.get("spec") or {}, body.get("status"), body["metadata"]
     head = Head({key: body[key] for key in ("apiVersion", "kind") if key in body})
