@@ -53,8 +53,9 @@ def test_the_arguments_of_the_browser_have_no_code(tmp_path: Path) -> None:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+@pytest.mark.parametrize("typed", ["on", "op/one", "operation.opstrand.dev/one"])
 def test_a_run_is_named_as_in_other_commands(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str
 ) -> None:
     monkeypatch.setenv("OPSTRAND_LOCAL", str(tmp_path / "runs"))
     (tmp_path / "one.yaml").write_text(
@@ -65,7 +66,7 @@ def test_a_run_is_named_as_in_other_commands(
     body = json.loads(cli("get", "--local", "one", "-o", "json").out)
     uuid = body["metadata"]["uid"].replace("-", "")
     serving = subprocess.Popen(
-        [OPSTRAND, "ui", "--local", "--port", "0", "--no-open", "on"],
+        [OPSTRAND, "ui", "--local", "--port", "0", "--no-open", typed],
         env=environment(OPSTRAND_LOCAL=str(tmp_path / "runs")),
         stderr=subprocess.PIPE,
         text=True,

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 import opstrand
-from opstrand.api import content_job, validation
+from opstrand.api import content_job, members_job, validation
 from opstrand.controller import decision_job
 from opstrand.core.planning.connections import EMPTY
 from opstrand.settings import Settings
@@ -67,6 +67,18 @@ SPECS: tuple[dict[str, Any], ...] = (
     {"component": {"run": {"kind": "no such"}}},
 )
 SEEN = {"measure": None, "catalog": EMPTY}
+PIPELINE = {"kind": "Operation", "metadata": METADATA, "spec": SPECS[2], "status": {}}
+CHILD = {
+    "kind": "Operation",
+    "metadata": {
+        **METADATA,
+        "name": "a-1",
+        "labels": {"opstrand.dev/pipeline": "1"},
+        "annotations": {"opstrand.dev/op": "a"},
+    },
+    "spec": SPECS[0],
+    "status": {"phase": "Succeeded"},
+}
 JOBS: dict[str, list[tuple[str, tuple[Any, ...]]]] = {
     decision_job.MODULE: [
         ("decide_run", (Settings(), {"metadata": METADATA, "spec": spec}, None, None, NOW, SEEN))
@@ -75,6 +87,7 @@ JOBS: dict[str, list[tuple[str, tuple[Any, ...]]]] = {
     validation.MODULE: [
         ("parse_apart", (json.dumps({"kind": "component", "name": "a", **COMPONENT}), EMPTY, {}))
     ],
+    members_job.MODULE: [("read_members", (PIPELINE, [CHILD]))],
     content_job.MODULE: [("compile_text", ({"spec": SPECS[0], "status": {}},))],
 }
 
@@ -116,4 +129,10 @@ def test_every_module_that_is_loaded_for_workers_is_tried_here() -> None:
                     if key.arg == "modules"
                     for one in getattr(key.value, "elts", ())
                 }
-    assert given == {"decision_job.MODULE", "validation.MODULE", "content_job.MODULE"}
+    assert len(JOBS) == 4
+    assert given == {
+        "decision_job.MODULE",
+        "validation.MODULE",
+        "content_job.MODULE",
+        "members_job.MODULE",
+    }

@@ -91,6 +91,13 @@ def make_job(**run: Any) -> dict[str, Any]:
     return {"component": {"run": {"kind": "job", "container": container, **run}}}
 
 
+def _tuned_job() -> dict[str, Any]:
+    """Return a job with the input that the example of `cache.io` names."""
+    made = make_job()
+    made["component"]["inputs"] = [{"name": "lr", "isOptional": True, "value": 0.1}]
+    return made
+
+
 def make_service(**run: Any) -> dict[str, Any]:
     made = make_job(**run)
     made["component"]["run"]["kind"] = "service"
@@ -352,7 +359,7 @@ def make_places(volumes: Sequence[File] = VOLUMES) -> list[Place]:
             {**make_service(), "termination": _CULLED},
             ("termination", "probe"),
         ),
-        Place("cache", examples_of(Cache), {**make_job(), "cache": {}}, ("cache",)),
+        Place("cache", examples_of(Cache), {**_tuned_job(), "cache": {}}, ("cache",)),
         Place("control", examples_of(Control), {**make_job(), "control": {}}, ("control",)),
         Place("inputs.x", examples_of(IO), with_inputs(), ("component", "inputs", 0)),
         Place(

@@ -12,11 +12,22 @@ from typing import Any
 from opstrand.runs.family import Family, Member, read_family
 
 MODULE = __name__
+_RUN = {"kind": "job", "container": {"image": "none", "args": ["{{ globals.name }}"]}}
+_FIRST = {
+    "metadata": {"name": "first", "namespace": "first", "uid": "1"},
+    "spec": {
+        "component": {
+            "run": {"kind": "dag", "operations": [{"name": "a", "component": {"run": _RUN}}]}
+        }
+    },
+    "status": {},
+}
 
 
 @cache
 def warm_up() -> None:
-    """Nothing beyond the imports."""
+    """Read a first pipeline, so that the workers do not each import what that needs."""
+    read_members(_FIRST, ())
 
 
 def read_members(pipeline: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> list[Any]:
