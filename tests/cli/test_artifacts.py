@@ -4,6 +4,7 @@ leaves a folder, and a folder is deleted only on purpose.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -17,7 +18,8 @@ from tests.cli.conftest import Cli
 from tests.support.command_line import run_opstrand
 
 from opstrand.cli.errors import CliError
-from opstrand.cli.local_files import LocalFiles
+from opstrand.cli.local_files import LocalFiles, open_local_files
+from opstrand.cli.options import Target
 from opstrand.cli.output.spinner import LiveLine
 from opstrand.cli.output.transferred import Transferred
 from opstrand.cli.run_files import BLOCK
@@ -135,6 +137,16 @@ def test_a_folder_is_deleted_only_on_purpose(cli: Cli, run: str) -> None:
     assert cli("artifacts", "rm", "--local", run, "outputs", "-y").code == 0
     assert cli("artifacts", "ls", "--local", run).stderr == "no files\n"
     assert cli("get", "--local", run).code == 0
+
+
+def test_what_a_transfer_left_goes_with_its_run(cli: Cli, run: str, tmp_path: Path) -> None:
+    """A part of a file, and an earlier attempt's series, lie beside the run's folder."""
+    files = open_local_files(Target("default", is_local=True), run)
+    sent = files.write("outputs/half", 9, "0" * 64, 0, b"half")
+    assert asyncio.run(sent) == (4, False)
+    assert list((tmp_path / "runs").rglob(".incoming-*"))
+    assert cli("rm", "--local", run, "-y").code == 0
+    assert list((tmp_path / "runs").rglob(".incoming-*")) == []
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,15 @@ class RunFiles:
         self.restarts: tuple[str, ...] = ()
 
     @classmethod
-    def at(cls, folder: Path, incoming: Path) -> RunFiles:
-        """The files of a run that is in this folder, as that of a local run."""
+    def at(cls, folder: Path) -> RunFiles:
+        """The files of a run that is in this folder, as that of a local run.
+
+        What is being received, and what earlier attempts wrote, are beside it.
+        """
         files = cls.__new__(cls)
-        files.folder, files.incoming = folder, incoming
-        files.earlier = incoming.with_name(f"{incoming.name}-earlier")
+        files.folder = folder
+        files.incoming = folder.with_name(f".incoming-{folder.name}")
+        files.earlier = folder.with_name(f".incoming-{folder.name}-earlier")
         return files
 
     def exists(self) -> bool:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO, cast
 
 from opstrand.artifacts.folder import RunFiles
 from opstrand.artifacts.names import MissingFile, check_file
@@ -26,6 +27,8 @@ SMALL = 1024 * 1024
 MOST_LARGE = 4
 #: Seconds.
 _STALE = 24 * 3600
+#: How often a folder is made that is removed at once.
+_TRIES = 100
 
 
 class Mismatch(ValueError):
@@ -71,11 +74,10 @@ class Receiver:
 
         Raises Mismatch, and forgets what arrived, for more than was announced.
         """
-        self.place.parent.mkdir(parents=True, exist_ok=True)
         if self.find_offset() + len(data) > self._announced.size:
             self.place.unlink(missing_ok=True)
             raise Mismatch(f"{self._announced.path!r} is longer than was announced")
-        with self.place.open("ab") as file:
+        with _open_below(self.place, "ab") as file:
             file.write(data)
 
     def finish(self) -> bool:
@@ -107,6 +109,19 @@ class Receiver:
         return True
 
 
+def _open_below(place: Path, mode: str) -> BinaryIO:
+    """Open a file for writing, in a folder that is made where it is missing.
+
+    Another transfer may remove the folder between the two, when it was empty or with its run.
+    """
+    for _ in range(_TRIES):
+        # `mkdir` says that a folder exists which is removed while it looks.
+        with suppress(FileNotFoundError, FileExistsError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            return cast("BinaryIO", place.open(mode))
+    return cast("BinaryIO", place.open(mode))
+
+
 def forget_stale(base: Path, now: float) -> None:
     """Delete what was being received and has not grown for a day: no client sends the rest.
 
@@ -122,9 +137,8 @@ class Scratch:
     """A temporary file for an upload of unknown length; deleted at the end unless it was kept."""
 
     def __init__(self, files: RunFiles) -> None:
-        files.incoming.mkdir(parents=True, exist_ok=True)
         self.place: Path = files.incoming / f"upload-{secrets.token_hex(16)}"
-        self._file = self.place.open("xb")
+        self._file = _open_below(self.place, "xb")
 
     def write(self, data: bytes) -> None:
         self._file.write(data)

@@ -37,7 +37,7 @@ class LocalFiles:
 
     def __init__(self, run: str, folder: Path) -> None:
         self.run = run
-        self._files = FolderOfRun.at(folder, folder.with_name(f".incoming-{folder.name}"))
+        self._files = FolderOfRun.at(folder)
 
     async def list_folder(self, path: str) -> Folder:
         with self._explained():

@@ -55,8 +55,7 @@ class LocalFolders(KeptFiles):
         super().__init__(records.folder, read_uid)
 
     async def open(self, project: str, uuid: str) -> RunFiles:
-        folder = Records(self.base).store_of(project) / uuid
-        return RunFiles.at(folder, folder.with_name(f".incoming-{folder.name}"))
+        return RunFiles.at(Records(self.base).store_of(project) / uuid)
 
 
 @asynccontextmanager

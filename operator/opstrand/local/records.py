@@ -27,6 +27,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from opstrand.artifacts.folder import RunFiles
 from opstrand.core.identity import LOCAL_FILES
 from opstrand.core.names import maker_uid, run_uuid
 from opstrand.core.normalize import as_stored
@@ -227,7 +228,7 @@ class Records:
         """Remove run.json first: then the run is gone even if this process dies here."""
         folder = self.folder_of(key)
         self.run_file(key).unlink(missing_ok=True)
-        shutil.rmtree(self.store_of(key[0]) / run_uuid(body["metadata"]["uid"]), ignore_errors=True)
+        RunFiles.at(self.store_of(key[0]) / run_uuid(body["metadata"]["uid"])).delete_all()
         for part in folder.iterdir():
             if part.name in keep:
                 continue

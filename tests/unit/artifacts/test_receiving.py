@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from opstrand.artifacts.folder import RunFiles
-from opstrand.artifacts.receiving import Announced, Mismatch, Receiver, forget_stale
+from opstrand.artifacts.receiving import Announced, Mismatch, Receiver, Scratch, forget_stale
 
 DATA = bytes(range(200)) * 10
 
@@ -38,6 +40,30 @@ def test_other_bytes_of_the_same_length_are_not_kept(tmp_path: Path) -> None:
         one.finish()
     assert not RunFiles(tmp_path, "uid", "0" * 32).exists()
     assert one.find_offset() == 0
+
+
+def test_a_folder_that_others_remove_while_it_is_empty_is_made_again(tmp_path: Path) -> None:
+    """As `opstrand artifacts put --local` does, which stores several files at a time."""
+    files, done = RunFiles(tmp_path, "uid", "0" * 32), threading.Event()
+
+    def remove() -> None:
+        while not done.is_set():
+            with suppress(OSError):
+                files.incoming.rmdir()
+            time.sleep(0.0001)
+
+    other = threading.Thread(target=remove)
+    other.start()
+    try:
+        for _ in range(300):
+            one = receiver(tmp_path)
+            one.append(DATA)
+            assert one.finish()
+            with Scratch(files) as scratch:
+                scratch.close(is_synced=False)
+    finally:
+        done.set()
+        other.join()
 
 
 def test_what_has_not_grown_for_a_day_is_forgotten(tmp_path: Path) -> None:
