@@ -2,71 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.support.builders import JOB
 from tests.support.memory_cluster import MemoryCluster
+from tests.support.memory_store import MemoryStore
 
-from opstrand.controller.store_reader import NoStore, Question, StoreReader
-from opstrand.core.names import run_uuid
-from opstrand.core.resolving.query import select
+from opstrand.controller.store_reader import NoStore
 from opstrand.core.resolving.stored import StoredRun
-from opstrand.core.resolving.upstream import read_upstream
 from opstrand.errors import PlatformError
-from opstrand.settings import Settings
-from opstrand.types import Manifest
 
+OLD = {**JOB, "tags": ["old"]}
 COMPONENT = {**JOB["component"], "inputs": [{"name": "x", "type": "any"}]}
-
-
-class Store:
-    """The store of a cluster, as the API answers for it."""
-
-    def __init__(self, cluster: MemoryCluster) -> None:
-        self.bodies: list[Manifest] = []
-        self.error: Exception | None = None
-        self.questions: list[Question] = []
-        self._cluster = cluster
-        cluster.world.store = StoreReader(self, cluster.wake)
-
-    async def ask(self, namespace: str, question: Question) -> Sequence[bytes]:
-        self.questions.append(question)
-        if self.error is not None:
-            raise self.error
-        runs = [read_upstream(one, Settings()) for one in self.bodies]
-        if isinstance(question, StoredRun):
-            found = [run for run in runs if run.uuid == question.uuid]
-        else:
-            found = select(question.query, question.sort, question.most, 0, runs)
-        by_uuid = {run_uuid(one["metadata"]["uid"]): one for one in self.bodies}
-        return [zlib.compress(json.dumps(by_uuid[run.uuid]).encode()) for run in found]
-
-    async def make(self, name: str, *, is_gone: bool = True, **outputs: Any) -> str:
-        """Make a run that succeeded with these outputs; the store has it. Returns its uuid."""
-        await self._cluster.create(name, {**JOB, "tags": ["old"]})
-        await self._cluster.settle()
-        await self._cluster.run_pod(name, **outputs)
-        await self._cluster.end_pod(name)
-        await self._cluster.settle()
-        self.bodies.append(self._cluster.get(name))
-        if is_gone:
-            await self._cluster.delete(name)
-            await self._cluster.collect_garbage()
-            await self._cluster.settle()
-        return run_uuid(self.bodies[-1]["metadata"]["uid"])
-
-    async def settle(self) -> None:
-        """Let questions be answered, and the runs that wait for that go on."""
-        for _ in range(20):
-            await self._cluster.settle()
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        await self._cluster.settle()
 
 
 @pytest.fixture
@@ -88,8 +37,8 @@ def join(query: str = "tags: old", **parts: Any) -> dict[str, Any]:
 async def test_a_ref_reads_a_gone_run_without_a_write_for_the_question(
     cluster: MemoryCluster, size: int
 ) -> None:
-    store = Store(cluster)
-    uuid = await store.make("a", loss=0.25, text="x" * size)
+    store = MemoryStore(cluster)
+    uuid = await store.make("a", OLD, loss=0.25, text="x" * size)
     await cluster.create("b", refer(uuid))
     await store.settle()
     status = cluster.status("b")
@@ -102,9 +51,9 @@ async def test_a_ref_reads_a_gone_run_without_a_write_for_the_question(
 async def test_a_join_selects_among_living_and_gone_runs_and_takes_none_twice(
     cluster: MemoryCluster,
 ) -> None:
-    store = Store(cluster)
+    store = MemoryStore(cluster)
     for number, name in enumerate("abcdef"):
-        await store.make(name, is_gone=bool(number % 2), loss=number)
+        await store.make(name, OLD, is_gone=bool(number % 2), loss=number)
     await cluster.create("j", join(sort="-name", limit=3, offset=1))
     await store.settle()
     status = cluster.status("j")
@@ -116,8 +65,8 @@ async def test_a_join_selects_among_living_and_gone_runs_and_takes_none_twice(
 
 
 async def test_a_living_run_wins_over_its_record(cluster: MemoryCluster) -> None:
-    store = Store(cluster)
-    await store.make("a", is_gone=False, loss=1)
+    store = MemoryStore(cluster)
+    await store.make("a", OLD, is_gone=False, loss=1)
     record = store.bodies[0]
     store.bodies[0] = {**record, "status": {**record["status"], "tags": ["old", "older"]}}
     await cluster.create("j", join("tags: older"))
@@ -132,7 +81,7 @@ async def test_without_a_store_a_missing_run_is_missing_at_once(cluster: MemoryC
     await cluster.settle()
     before = cluster.status("b")
     assert before["reason"] == "UpstreamNotFound"
-    store = Store(cluster)
+    store = MemoryStore(cluster)
     store.error = NoStore()
     await cluster.create("c", refer("1" * 32))
     await cluster.create("j", join())
@@ -144,8 +93,8 @@ async def test_without_a_store_a_missing_run_is_missing_at_once(cluster: MemoryC
 async def test_a_silent_store_holds_up_the_runs_that_need_it_and_no_other(
     cluster: MemoryCluster,
 ) -> None:
-    store = Store(cluster)
-    uuid = await store.make("a", loss=0.25)
+    store = MemoryStore(cluster)
+    uuid = await store.make("a", OLD, loss=0.25)
     store.error = PlatformError("the API does not answer")
     await cluster.create("b", refer(uuid))
     await cluster.create("j", join())
