@@ -37,6 +37,8 @@ class RunFiles:
 
     #: Files that are kept at the same time, of many that arrived together.
     at_a_time = 1
+    #: When attempts began that may continue the series of an earlier one.
+    restarts: tuple[str, ...] = ()
 
     def __init__(self, base: Path, project_uid: str, uuid: str) -> None:
         if not project_uid or any(
@@ -46,8 +48,6 @@ class RunFiles:
         self.folder = base / "artifacts" / project_uid / uuid
         self.incoming = base / "incoming" / project_uid / uuid
         self.earlier = base / "earlier" / project_uid / uuid
-        #: When attempts began that may continue the series of an earlier one.
-        self.restarts: tuple[str, ...] = ()
 
     @classmethod
     def at(cls, folder: Path) -> RunFiles:

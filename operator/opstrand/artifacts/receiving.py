@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, cast
+from typing import BinaryIO, Literal
 
 from opstrand.artifacts.folder import RunFiles
 from opstrand.artifacts.names import MissingFile, check_file
@@ -109,7 +109,7 @@ class Receiver:
         return True
 
 
-def _open_below(place: Path, mode: str) -> BinaryIO:
+def _open_below(place: Path, mode: Literal["ab", "xb"]) -> BinaryIO:
     """Open a file for writing, in a folder that is made where it is missing.
 
     Another transfer may remove the folder between the two, when it was empty or with its run.
@@ -118,8 +118,8 @@ def _open_below(place: Path, mode: str) -> BinaryIO:
         # `mkdir` says that a folder exists which is removed while it looks.
         with suppress(FileNotFoundError, FileExistsError):
             place.parent.mkdir(parents=True, exist_ok=True)
-            return cast("BinaryIO", place.open(mode))
-    return cast("BinaryIO", place.open(mode))
+            return place.open(mode)
+    return place.open(mode)
 
 
 def forget_stale(base: Path, now: float) -> None:
