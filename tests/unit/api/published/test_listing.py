@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient, TestServer
 from tests.support.running_run import operation
+from tests.support.unpacking import record_unpacked
 
 from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken
@@ -108,17 +108,9 @@ async def listed(index: Index) -> AsyncIterator[TestClient[Any, Any]]:
 
 
 @pytest.fixture
-def unpacked(index: Index, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def unpacked(index: Index, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Record the sizes of all that is unpacked from now on."""
-    sizes: list[int] = []
-    decompress = zlib.decompress
-
-    def counted(data: bytes) -> bytes:
-        sizes.append(len(data))
-        return decompress(data)
-
-    monkeypatch.setattr(zlib, "decompress", counted)
-    return sizes
+    return record_unpacked(monkeypatch)
 
 
 @pytest.mark.parametrize("limit", [5, 20])

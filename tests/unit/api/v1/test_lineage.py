@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from tests.support.unpacking import record_unpacked
 
 from opstrand.api.app import create_app
 from opstrand.api.auth.callers import StaticToken
@@ -79,17 +79,9 @@ def runs() -> IndexedRuns:
 
 
 @pytest.fixture
-def unpacked(runs: IndexedRuns, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def unpacked(runs: IndexedRuns, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Record the sizes of all that is unpacked from now on."""
-    sizes: list[int] = []
-    decompress = zlib.decompress
-
-    def counted(data: bytes) -> bytes:
-        sizes.append(len(data))
-        return decompress(data)
-
-    monkeypatch.setattr(zlib, "decompress", counted)
-    return sizes
+    return record_unpacked(monkeypatch)
 
 
 async def read(runs: IndexedRuns, number: int, depth: int) -> Any:
