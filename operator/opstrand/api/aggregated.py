@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from opstrand.api.app import BODY_BYTES, Handler, answer_errors
+from opstrand.api.app import Handler, new_application
 from opstrand.api.auth import front_proxy
 from opstrand.api.auth.front_proxy import FrontProxy, read_trust
 from opstrand.api.connections import ConnectionLimits, Runner
@@ -63,9 +63,7 @@ def create_aggregated_app(beside: web.Application, front_proxy: FrontProxy) -> w
         request[CALLER] = front_proxy.identify(connection, request.headers)
         return await handler(request)
 
-    app = web.Application(
-        middlewares=[answer_errors, identify_by_proxy], client_max_size=BODY_BYTES
-    )
+    app = new_application(identify_by_proxy)
     app[RUNS], app[AUTH], app[OWNER] = beside[RUNS], beside[AUTH], beside[OWNER]
     app[HELD], app[LIMITS] = beside[HELD], beside[LIMITS]
     app[CONTENTS], app[VALIDATION] = beside[CONTENTS], beside[VALIDATION]

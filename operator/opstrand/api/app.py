@@ -39,6 +39,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from opstrand.api.auth.callers import Auth, parse_token
 from opstrand.api.contents import Contents
@@ -92,6 +93,19 @@ BODY_BYTES = 2 * 1024 * 1024
 #: Where the paths of `api.v1` begin.
 _RESOURCES = ("/apis", "/openapi")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+#: Whether the head of a request's answer was sent.
+_STARTED: web.RequestKey[bool] = web.RequestKey("started", bool)
+
+
+def new_application(*middlewares: Middleware) -> web.Application:
+    """An application without routes, whose errors are answered by `answer_errors`."""
+    app = web.Application(middlewares=(answer_errors, *middlewares), client_max_size=BODY_BYTES)
+    app.on_response_prepare.append(_note_start)
+    return app
+
+
+async def _note_start(request: web.Request, response: web.StreamResponse) -> None:
+    request[_STARTED] = True
 
 
 def create_app(
@@ -116,7 +130,7 @@ def create_app(
     without a TokenReview whether a token is genuine. `resources` are the routes of `api.v1` and of
     `api.pages`; a local run, which must start quickly, has none.
     """
-    app = web.Application(middlewares=[answer_errors, identify], client_max_size=BODY_BYTES)
+    app = new_application(identify)
     app[RUNS], app[AUTH], app[OWNER] = runs_keeper, auth, owner
     app[WATCHERS], app[VALIDATION], app[READ_CATALOG] = (
         Watchers(),
@@ -151,11 +165,15 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     """Answer every error as JSON with a `detail`, or as a Status of Kubernetes where `api.v1` is.
 
     A bug is logged once with its traceback, and its answer says no more than that it is a bug.
+    After the head of another answer, the connection is cut instead: half a file, archive or log
+    must not look like a whole one.
     """
     try:
         return await handler(request)
     except Exception as error:
         answer = _answer_error(request, error)
+        if _STARTED in request and request.transport is not None:
+            request.transport.abort()
         return _as_status(answer) if request.path.startswith(_RESOURCES) else answer
 
 

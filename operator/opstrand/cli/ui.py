@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from aiohttp import ClientError, web
 from yarl import URL
 
-from opstrand.api.app import answer_errors, create_app
+from opstrand.api.app import create_app, new_application
 from opstrand.api.auth.callers import StaticToken
 from opstrand.api.pages import routes as pages
 from opstrand.api.pages.loopback import Door
@@ -107,7 +107,7 @@ def create_cluster_app(door: Door, session: Session) -> web.Application:
                 raise ConnectionResetError from error
             raise PlatformError(f"the API server does not answer: {error}") from error
 
-    app = web.Application(middlewares=[answer_errors, door.guard()])
+    app = new_application(door.guard())
     app.add_routes([*door.routes, *pages.ROUTES, web.route("*", f"{_ROOT}/{{rest:.*}}", forward)])
     return app
 

@@ -192,6 +192,28 @@ async def test_a_log_that_is_closed_leaves_no_connection_behind(
                 assert await answer.content.readline() == b"the first line\n"
 
 
+@pytest.mark.parametrize("announced", [100_000, None])
+async def test_what_breaks_half_way_does_not_look_whole(door: Door, announced: int | None) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        found = web.StreamResponse()
+        found.content_length = announced
+        await found.prepare(request)
+        await found.write(b"x" * 5000)
+        assert request.transport is not None
+        request.transport.abort()
+        return found
+
+    server = web.Application()
+    server.router.add_route("*", "/{rest:.*}", answer)
+    async with TestServer(server) as api, aiohttp.ClientSession() as http:
+        session = Session(f"http://127.0.0.1:{api.port}", "a", http)
+        async with TestClient[Any, Any](TestServer(create_cluster_app(door, session))) as client:
+            door.port = client.port or 0
+            with pytest.raises(aiohttp.ClientError):
+                async with client.get(f"{RUN}/log", headers=key(door)) as found:
+                    await found.read()
+
+
 @pytest.mark.parametrize("packs", [False, True])
 async def test_the_size_of_a_file_is_passed_on(door: Door, packs: bool) -> None:
     async def answer(request: web.Request) -> web.Response:

@@ -49,7 +49,7 @@ async def answer_object(
     block = await _read(found, start, end) if is_read else b""
     await response.prepare(request)
     if is_read:
-        await _send(request, response, found, start, end, block)
+        await _send(response, found, start, end, block)
     return response
 
 
@@ -78,23 +78,16 @@ async def _read(found: StoredObject, start: int, end: int) -> bytes:
 
 
 async def _send(
-    request: web.Request,
     response: web.StreamResponse,
     found: StoredObject,
     start: int,
     end: int,
     block: bytes,
 ) -> None:
-    try:
-        while True:
-            await response.write(block)
-            start += len(block)
-            if start >= end:
-                break
-            block = await _read(found, start, end)
-        await response.write_eof()
-    except Exception:
-        # Half a file must not look like a whole one.
-        if request.transport is not None:
-            request.transport.abort()
-        raise
+    while True:
+        await response.write(block)
+        start += len(block)
+        if start >= end:
+            break
+        block = await _read(found, start, end)
+    await response.write_eof()
