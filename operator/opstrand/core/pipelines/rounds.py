@@ -18,6 +18,7 @@ from opstrand.core.phase import parse_phase
 from opstrand.core.pipelines.letters import (
     ABSENT,
     CACHED,
+    PUBLISHED,
     SUCCEEDED,
     WAITING,
     Child,
@@ -54,6 +55,18 @@ def is_left(body: Body, number: int) -> bool:
     """
     is_to_stay = "deletionTimestamp" not in body["metadata"]
     return is_to_stay and _is_earlier(body, number) and _read(body, "spec", "control") < number
+
+
+def reset_ended(children: Children, bodies: Mapping[int, Body], number: int) -> Children:
+    """Return the children without the letters of runs that were alive when this round began, and
+    that have ended since: their end is one of an earlier round, so that they are to be ordered.
+    """
+    ended = (
+        at
+        for at, body in bodies.items()
+        if children.states[at] not in PUBLISHED and is_left(body, number)
+    )
+    return children.with_letters(dict.fromkeys(ended, ABSENT))
 
 
 def read_child_of(body: Body, number: int) -> Child:

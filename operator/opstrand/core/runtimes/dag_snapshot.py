@@ -18,7 +18,14 @@ from opstrand.core.pipelines.children import is_child
 from opstrand.core.pipelines.letters import ABSENT, PUBLISHED, Child, read_child
 from opstrand.core.pipelines.outline import Outline
 from opstrand.core.pipelines.progress import find_services_of
-from opstrand.core.pipelines.rounds import find_again, is_left, read_child_of, read_round, reset
+from opstrand.core.pipelines.rounds import (
+    find_again,
+    is_left,
+    read_child_of,
+    read_round,
+    reset,
+    reset_ended,
+)
 from opstrand.errors import SpecError
 from opstrand.types import OperationBody
 
@@ -58,12 +65,12 @@ class SeenPipeline:
         """The children as the status has them.
 
         At the first look at a round, the services that it needs are reset too: the file of a run
-        that is over is not known.
+        that is over is not known. A run that was still alive then is reset once it has ended.
         """
         found = letters.read_children(self.snapshot.status, len(self.outline.names))
-        if self.snapshot.phase is not Phase.RESUMING:
-            return found
-        return reset(found, find_services_of(self.outline.graph, find_again(found.states)))
+        if self.snapshot.phase is Phase.RESUMING:
+            found = reset(found, find_services_of(self.outline.graph, find_again(found.states)))
+        return reset_ended(found, self.bodies, self.round)
 
     @cached_property
     def bodies(self) -> Mapping[int, OperationBody]:

@@ -37,7 +37,7 @@ from opstrand.core.pipelines.results import (
     write_promotions,
     write_results,
 )
-from opstrand.core.pipelines.rounds import is_left, read_child_of, read_round
+from opstrand.core.pipelines.rounds import is_left, read_child_of, read_round, reset_ended
 from opstrand.core.pipelines.search import Metric
 from opstrand.core.recorded import parse_moment, read_status
 from opstrand.types import OperationBody
@@ -51,7 +51,7 @@ _MOST_ASKED = 20
 class MatrixSnapshot(Snapshot):
     """A snapshot of a matrix, with its runs that have not ended by the status."""
 
-    #: What the status says, and what it says after a look at the runs.
+    #: What the status says of this round, and what it says after a look at the runs.
     recorded: Progress = field(default_factory=lambda: Progress(Letters(""), {}))
     progress: Progress = field(default_factory=lambda: Progress(Letters(""), {}))
     runs: Mapping[int, Run] = field(default_factory=dict)
@@ -131,8 +131,8 @@ def list_matrix_asks(snapshot: Snapshot) -> tuple[Ask, ...]:
         return ()
     if Children() not in snapshot.answers:
         return (Children(),)
-    states = _read_recorded(snapshot).children.states
-    bodies = _find_bodies(snapshot, states)
+    recorded, bodies = _read_round(snapshot)
+    states = recorded.children.states
     missing = [
         index
         for index, letter in enumerate(states)
@@ -147,9 +147,8 @@ def list_matrix_asks(snapshot: Snapshot) -> tuple[Ask, ...]:
 
 def see_matrix(snapshot: Snapshot) -> MatrixSnapshot:
     """Return the matrix with its runs as the answers show them."""
-    recorded = _read_recorded(snapshot)
+    recorded, bodies = _read_round(snapshot)
     states = recorded.children.states
-    bodies = _find_bodies(snapshot, states)
     unknown = () if snapshot.is_to_stop else tuple(_find_unknown(snapshot, states, bodies))
     number = read_round(snapshot.status)
     left = {
@@ -185,6 +184,20 @@ def see_matrix(snapshot: Snapshot) -> MatrixSnapshot:
         left_over=left,
         has_lost=bool(gone) or _has_last(snapshot),
     )
+
+
+def _read_round(snapshot: Snapshot) -> tuple[Progress, dict[int, OperationBody]]:
+    """Return what the status says, and the runs that have not ended by it.
+
+    A run that was alive when this round began, and has ended since, has no letter. One that is
+    gone keeps its letter: it has no part in a later round.
+    """
+    recorded = _read_recorded(snapshot)
+    bodies = _find_bodies(snapshot, recorded.children.states)
+    gone = _list_lasts(snapshot)
+    there = {at: body for at, body in bodies.items() if body["metadata"]["name"] not in gone}
+    children = reset_ended(recorded.children, there, read_round(snapshot.status))
+    return replace(recorded, children=children), bodies
 
 
 def _find_bodies(snapshot: Snapshot, states: str) -> dict[int, OperationBody]:

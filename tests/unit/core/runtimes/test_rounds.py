@@ -199,6 +199,56 @@ def test_a_run_that_is_deleted_when_the_round_begins_keeps_its_end(
     assert (phase(decision)[0], read_states(decision)) == ("Failed", "sfs")
 
 
+@pytest.mark.parametrize("alive", ["Stopping", "Running"])
+@pytest.mark.parametrize(
+    ("spec", "states", "keys"),
+    [(PIPELINE, "sf.", ("a", "b")), (MATRIX, "sfs", (0, 1))],
+    ids=["pipeline", "matrix"],
+)
+def test_a_run_that_lives_when_the_round_begins_takes_part_in_it_once_it_has_ended(
+    spec: dict[str, Any], states: str, keys: tuple[Any, Any], alive: str
+) -> None:
+    before = parent(spec, states)
+    first, second = (child(before, key, one) for key, one in zip(keys, "sr", strict=True))
+    second["status"]["phase"] = alive
+    resumed = after(before, decide(see(before)))
+    decision = decide(see(resumed, children=[first, second]))
+    assert decision.actions == ()
+    assert read_states(decision)[:2] == "sr"
+    running = after(resumed, decision)
+    ended = {**second, "status": {**second["status"], "phase": "Stopped", "finishedAt": END}}
+    decision = decide(see(running, children=[first, ended]))
+    (order,) = decision.actions
+    assert isinstance(order, Patch)
+    assert order.name == ended["metadata"]["name"]
+    # A new process compares the run before it orders anything.
+    name = ended["metadata"]["name"]
+    compared = decide(see(running, children=[first, ended], unknown=[name]))
+    assert list_actions(compared) == ["Claim Operation"]
+    # What was ordered has a letter, and is not ordered again.
+    asked = {**ended, "spec": {**ended["spec"], "control": {"round": 1}}}
+    assert decide(see(running, children=[first, asked])).actions == ()
+    done = {**asked, "status": {**asked["status"], "phase": "Succeeded", "round": 1}}
+    decision = decide(see(running, children=[first, done]))
+    assert "Patch Operation" not in list_actions(decision)
+
+
+@pytest.mark.parametrize(
+    ("spec", "keys"), [(PIPELINE, ("a", "b")), (MATRIX, (0, 1))], ids=["pipeline", "matrix"]
+)
+def test_a_run_that_lives_when_the_round_begins_and_is_deleted_keeps_its_end(
+    spec: dict[str, Any], keys: tuple[Any, Any]
+) -> None:
+    before = parent(spec, "sfs")
+    first, second = (child(before, key, one) for key, one in zip(keys, "sr", strict=True))
+    resumed = after(before, decide(see(before)))
+    running = after(resumed, decide(see(resumed, children=[first, second])))
+    # Its last state was seen before its deletion was.
+    ended = {**second, "status": {**second["status"], "phase": "Stopped", "finishedAt": END}}
+    decision = decide(see(running, children=[first], lasts=[ended]))
+    assert (decision.actions, read_states(decision)) == ((), "sxs")
+
+
 def test_a_stop_of_the_round_leaves_what_was_not_started() -> None:
     before = parent(PIPELINE, "sfu")
     resumed = after(before, decide(see(before)))
