@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opstrand.core.phase import parse_phase
+from opstrand.core.pipelines.rounds import ENDINGS, without_endings
 from opstrand.core.recorded import read_status
 from opstrand.types import Body
 
@@ -19,8 +20,6 @@ from opstrand.types import Body
 ORDERS = ("resume", "round")
 #: The largest number; the schema has the same.
 MOST = 2**31 - 1
-#: Orders that would end a resumed run at once.
-_ENDING = ("stop", "skip")
 
 
 def find_new(body: Body, status: Mapping[str, Any]) -> dict[str, int]:
@@ -48,7 +47,7 @@ def find_orders(body: Body, status: Mapping[str, Any]) -> dict[str, int]:
 def find_standing_order(body: Body) -> str:
     """Return the order that would end a resumed run at once, such as `stop`; empty if none does."""
     control = _read_control(body)
-    return next((key for key in _ENDING if control.get(key)), "")
+    return next((key for key in ENDINGS if control.get(key)), "")
 
 
 def make_control(body: Body) -> dict[str, Any]:
@@ -57,7 +56,7 @@ def make_control(body: Body) -> dict[str, Any]:
     A number that was not acted on stays: the same order twice resumes once.
     """
     control, status = _read_control(body), read_status(body)
-    kept = {key: value for key, value in control.items() if key not in _ENDING}
+    kept = without_endings(control)
     if "resume" in find_orders(body, status):
         return kept
     known = (control.get("resume"), status.get("resume"))

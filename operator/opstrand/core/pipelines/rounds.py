@@ -27,8 +27,8 @@ from opstrand.core.pipelines.letters import (
 )
 from opstrand.types import Body, JsonPatch
 
-#: Orders that would end a run of the new round at once.
-_ENDING = ("stop", "skip")
+#: Orders that would end a resumed run at once.
+ENDINGS = ("stop", "skip")
 
 
 def read_round(status: Mapping[str, Any]) -> int:
@@ -74,11 +74,16 @@ def read_child_of(body: Body, number: int) -> Child:
     return Child(WAITING) if _is_earlier(body, number) else read_child(body)
 
 
+def without_endings(control: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a `spec.control` without the orders that would end a resumed run at once."""
+    return {key: value for key, value in control.items() if key not in ENDINGS}
+
+
 def order_round(body: Body, number: int) -> JsonPatch:
     """Return the patch by which a run that is left takes part in this round."""
     control = (unpack(body).get("spec") or {}).get("control")
-    kept = dict(control) if isinstance(control, Mapping) else {}
-    value = {key: one for key, one in kept.items() if key not in _ENDING} | {"round": number}
+    kept = without_endings(control) if isinstance(control, Mapping) else {}
+    value = {**kept, "round": number}
     version = body["metadata"]["resourceVersion"]
     return [
         {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
