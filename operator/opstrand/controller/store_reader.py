@@ -9,13 +9,14 @@ not decide what becomes of a run.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from opstrand.core.packed import from_parcel, pack
+from opstrand.core.packed import from_parcel, is_large, pack
 from opstrand.core.phase import parse_phase
 from opstrand.core.recorded import read_status
 from opstrand.core.resolving.stored import StoredRun, StoredRuns, Unanswered
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 _AT_ONCE = 4
 #: Seconds that an answer is kept for the runs that it woke.
 _KEPT = 30.0
-#: Bytes of answers that are kept.
+#: Bytes of answers that are kept, about.
 _MOST_BYTES = 64 * 1024 * 1024
 #: Seconds after which an API without a store is asked again: it may have been given one.
 _ABSENT = 60.0
@@ -57,16 +58,32 @@ class Client(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What is known of a question: the parcels of a search, or the run that a look-up found."""
+
+    parcels: tuple[bytes, ...] = ()
+    #: Packed if it is large: every look returns the same.
+    body: Body | None = None
+    #: Whether the API has not seen yet how the run ended, or this process that it began.
+    is_early: bool = False
+    #: About the bytes that it takes in memory.
+    size: int = 0
+
+
 @dataclass
 class _Open:
     """A question. `keys`: the runs that looked since the last time that they were woken."""
 
     keys: set[Key] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
-    answer: tuple[bytes, ...] | None = None
-    size: int = 0
+    answer: _Answer | None = None
     trouble: str = ""
     tries: int = 0
+
+    @property
+    def size(self) -> int:
+        return 0 if self.answer is None else self.answer.size
 
 
 def _wake_none(_: Iterable[Key]) -> None:
@@ -95,17 +112,16 @@ class StoreReader:
     def find(self, key: Key, uuid: str) -> Body | Unanswered | None:
         """The run of this uuid, for the run that asks; a large body is packed."""
         found = self._look(key, StoredRun(uuid))
-        if isinstance(found, Unanswered):
-            return found
-        return pack(_unpack(found[0])) if found else None
+        return found if isinstance(found, Unanswered) else found.body
 
     def search(self, key: Key, question: StoredRuns) -> Sequence[bytes] | Unanswered:
         """The runs of a search as parcels, for the run that asks."""
-        return self._look(key, question)
+        found = self._look(key, question)
+        return found if isinstance(found, Unanswered) else found.parcels
 
-    def _look(self, key: Key, question: Question) -> tuple[bytes, ...] | Unanswered:
+    def _look(self, key: Key, question: Question) -> _Answer | Unanswered:
         if not self.is_there:
-            return ()
+            return _Answer()
         place = key[0], question
         found = self._open.setdefault(place, _Open())
         found.keys.add(key)
@@ -124,7 +140,9 @@ class StoreReader:
             async with self._slots:
                 if self._trouble and not is_try:
                     return  # it is asked once the API answers again
-                answer = tuple(await self._client.ask(*place))
+                parcels = await self._client.ask(*place)
+            # One that cannot be read is none: it is asked for again.
+            answer = _read_answer(place[1], parcels)
         except NoStore:
             self._forget_all()
         except QuestionRefused as error:
@@ -141,16 +159,13 @@ class StoreReader:
         finally:
             asked.task = None
 
-    def _accept(self, place: tuple[str, Question], asked: _Open, answer: tuple[bytes, ...]) -> None:
+    def _accept(self, place: tuple[str, Question], asked: _Open, answer: _Answer) -> None:
         if self._open.get(place) is not asked:
             self._wake_of(asked)
             return
+        self._held += answer.size - asked.size
         asked.answer, asked.trouble = answer, ""
-        self._held -= asked.size
-        asked.size = sum(map(len, answer))
-        self._held += asked.size
-        if isinstance(place[1], StoredRun) and answer and not _is_final(answer[0]):
-            # The API has not seen yet how it ended, or this process that it began.
+        if answer.is_early:
             asked.tries += 1
             self._later(_pause(asked.tries), lambda: self._ask_again(place, asked))
         else:
@@ -184,7 +199,7 @@ class StoreReader:
         """
         if self._open.get(place) is asked:
             self._held -= asked.size
-        asked.answer, asked.size = None, 0
+        asked.answer = None
         if not asked.keys:
             self._forget(place, asked)
         elif not self._trouble:
@@ -262,11 +277,15 @@ def _pause(tries: int) -> float:
     return min(_FIRST_PAUSE * 2.0 ** min(tries - 1, 10), _LONGEST_PAUSE)
 
 
-def _unpack(parcel: bytes) -> Body:
-    body: Body | None = from_parcel(parcel)
-    assert body is not None
-    return body
-
-
-def _is_final(parcel: bytes) -> bool:
-    return parse_phase(read_status(_unpack(parcel))).is_final
+def _read_answer(question: Question, parcels: Sequence[bytes]) -> _Answer:
+    """Read an answer, once: a large run takes a while. Raises if it is none of ours."""
+    if isinstance(question, StoredRuns):
+        return _Answer(tuple(parcels), size=sum(map(len, parcels)))
+    if not parcels:
+        return _Answer()
+    whole: Body | None = from_parcel(parcels[0])
+    assert whole is not None
+    body = pack(whole)
+    size = len(parcels[0]) if is_large(body) else len(json.dumps(body))
+    is_early = not parse_phase(read_status(whole)).is_final
+    return _Answer(body=body, is_early=is_early, size=size)

@@ -12,9 +12,11 @@ from itertools import pairwise
 
 import pytest
 from tests.support.leaps import in_leaps
+from tests.support.unpacking import record_unpacked
 
 from opstrand.controller import store_reader as module
 from opstrand.controller.store_reader import NoStore, Question, QuestionRefused, StoreReader
+from opstrand.core.packed import is_large, unpack
 from opstrand.core.resolving.stored import StoredRun, StoredRuns, Unanswered
 from opstrand.errors import PlatformError
 from opstrand.types import Body, Key
@@ -245,3 +247,50 @@ async def test_answers_take_a_bounded_memory(monkeypatch: pytest.MonkeyPatch) ->
         await asyncio.sleep(1)
     assert store.search(A, searches[2]) == store.search(A, searches[1]) == found
     assert store.search(A, searches[0]) == Unanswered(), "the oldest is asked again"
+
+
+@in_leaps
+async def test_an_answer_that_cannot_be_read_is_asked_for_again_and_wakes_the_run() -> None:
+    class Garbled(Api):
+        parcels: Sequence[bytes] = (b"no parcel",)
+
+        async def ask(self, namespace: str, question: Question) -> Sequence[bytes]:
+            found = await super().ask(namespace, question)
+            return self.parcels or found
+
+    api = Garbled(lambda _: [run()])
+    store = StoreReader(api, api.wake)
+    seen: list[object] = []
+
+    def look(key: Key) -> None:
+        seen.append(store.find(key, UUID))
+
+    look(A)
+    await look_when_woken(api, look, 4)
+    assert seen == [
+        Unanswered(),
+        *[Unanswered("asking for it fails by a bug of opstrand")] * (len(seen) - 1),
+    ]
+    assert api.pauses[:2] == [1, 2]
+    api.parcels = ()
+    await look_when_woken(api, look, 10)
+    assert seen[-1] == run()
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Running"])
+@in_leaps
+async def test_an_answer_is_read_once_however_often_it_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    large = {**run(phase), "spec": {"params": {"x": {"value": "x" * 50_000}}}}
+    api = Api(lambda _: [large])
+    store = StoreReader(api, api.wake)
+    unpacked = record_unpacked(monkeypatch)
+    store.find(A, UUID)
+    await asyncio.sleep(0.5)
+    found = [store.find(key, UUID) for key in (A, B, A)]
+    assert len(unpacked) == 1
+    for one in found:
+        assert not isinstance(one, Unanswered)
+        assert is_large(one)
+        assert unpack(one or {}) == large
