@@ -25,8 +25,9 @@ from opstrand.types import Body, Key
 
 logger = logging.getLogger(__name__)
 
-#: Questions in flight.
-_AT_ONCE = 4
+#: Questions in flight: look-ups, and searches beside them. A search may take minutes, and holds up
+#: no look-up.
+_LOOK_UPS, _SEARCHES = 4, 2
 #: Seconds that an answer is kept for the runs that it woke.
 _KEPT = 30.0
 #: Bytes of answers that are kept, about.
@@ -96,7 +97,10 @@ class StoreReader:
     def __init__(self, client: Client, wake: Callable[[Iterable[Key]], None] = _wake_none) -> None:
         self._client, self.wake = client, wake
         self._open: dict[tuple[str, Question], _Open] = {}
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._slots = {
+            StoredRun: asyncio.Semaphore(_LOOK_UPS),
+            StoredRuns: asyncio.Semaphore(_SEARCHES),
+        }
         #: Why no question is answered at the moment, and how often it was tried since.
         self._trouble, self._tries = "", 0
         self._absent_until = float("-inf")
@@ -137,7 +141,7 @@ class StoreReader:
 
     async def _ask(self, place: tuple[str, Question], asked: _Open, is_try: bool) -> None:
         try:
-            async with self._slots:
+            async with self._slots[type(place[1])]:
                 if self._trouble and not is_try:
                     return  # it is asked once the API answers again
                 parcels = await self._client.ask(*place)

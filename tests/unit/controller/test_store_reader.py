@@ -294,3 +294,25 @@ async def test_an_answer_is_read_once_however_often_it_is_looked_at(
         assert not isinstance(one, Unanswered)
         assert is_large(one)
         assert unpack(one or {}) == large
+
+
+@in_leaps
+async def test_slow_searches_hold_up_no_look_up() -> None:
+    class Slow(Api):
+        async def ask(self, namespace: str, question: Question) -> Sequence[bytes]:
+            found = await super().ask(namespace, question)
+            await asyncio.sleep(250 if isinstance(question, StoredRuns) else 0)
+            return found
+
+    api = Slow(lambda _: [run()])
+    store = StoreReader(api, api.wake)
+    searches = [StoredRuns(f"tags: {number}", "", 10) for number in range(5)]
+    for search in searches:
+        assert store.search(A, search) == Unanswered()
+    await asyncio.sleep(1)
+    store.find(B, UUID)
+    await asyncio.sleep(10)
+    assert api.woken == [B]
+    assert store.find(B, UUID) == run()
+    asked = [question for _, question in api.asked]
+    assert asked == [*searches[:2], StoredRun(UUID)], "the other searches wait"
