@@ -157,6 +157,9 @@ class StoreReader:
         except Exception:
             logger.exception("asking the store failed: this is a bug")
             self._refuse(place, asked, "asking for it fails by a bug of opstrand")
+            if self._trouble:
+                # It may have been the try: nothing else would go on.
+                self._plan_try()
         else:
             self._recover()
             self._accept(place, asked, answer)
@@ -212,24 +215,38 @@ class StoreReader:
     def _fail(self, trouble: str) -> None:
         """No question is answered: report it to all runs that wait; after a pause, try one."""
         is_news, self._trouble = trouble != self._trouble, trouble
-        if self._try is None:
-            self._tries += 1
-            pause = _pause(self._tries)
-            logger.warning("%s: runs that are gone are not known; again in %.0f s", trouble, pause)
-            self._try = self._later(pause, self._try_one)
+        self._plan_try()
         if is_news:
             for asked in [one for one in self._open.values() if one.answer is None]:
                 self._wake_of(asked)
 
+    def _plan_try(self) -> None:
+        if self._try is not None:
+            return
+        self._tries += 1
+        pause = _pause(self._tries)
+        logger.warning(
+            "%s: runs that are gone are not known; again in %.0f s", self._trouble, pause
+        )
+        self._try = self._later(pause, self._try_one)
+
     def _try_one(self) -> None:
         self._try = None
-        place = next(iter(self._drop_unwanted()), None)
-        if place is None:
+        waiting = self._drop_unwanted()
+        if not waiting:
             self._trouble, self._tries = "", 0
+            return
+        place = next((one for one in waiting if self._can_start(one)), None)
+        if place is None:
+            # Each is in flight, or waits for those: what they find may be the end of the trouble.
+            self._try = self._later(_pause(self._tries), self._try_one)
             return
         # The last one the next time: it may be the question that the API does not survive.
         asked = self._open[place] = self._open.pop(place)
         self._start(place, asked, is_try=True)
+
+    def _can_start(self, place: tuple[str, Question]) -> bool:
+        return self._open[place].task is None and not self._slots[type(place[1])].locked()
 
     def _recover(self) -> None:
         """The API answers: ask what is still open."""

@@ -296,15 +296,22 @@ async def test_an_answer_is_read_once_however_often_it_is_looked_at(
         assert unpack(one or {}) == large
 
 
+class SlowSearches(Api):
+    """A search takes its time, and is answered by what the API says then."""
+
+    def __init__(self, answer: Callable[[Question], Sequence[Body]]) -> None:
+        super().__init__(answer)
+        self.begun: list[Question] = []
+
+    async def ask(self, namespace: str, question: Question) -> Sequence[bytes]:
+        self.begun.append(question)
+        await asyncio.sleep(250 if isinstance(question, StoredRuns) else 0)
+        return await super().ask(namespace, question)
+
+
 @in_leaps
 async def test_slow_searches_hold_up_no_look_up() -> None:
-    class Slow(Api):
-        async def ask(self, namespace: str, question: Question) -> Sequence[bytes]:
-            found = await super().ask(namespace, question)
-            await asyncio.sleep(250 if isinstance(question, StoredRuns) else 0)
-            return found
-
-    api = Slow(lambda _: [run()])
+    api = SlowSearches(lambda _: [run()])
     store = StoreReader(api, api.wake)
     searches = [StoredRuns(f"tags: {number}", "", 10) for number in range(5)]
     for search in searches:
@@ -314,5 +321,57 @@ async def test_slow_searches_hold_up_no_look_up() -> None:
     await asyncio.sleep(10)
     assert api.woken == [B]
     assert store.find(B, UUID) == run()
-    asked = [question for _, question in api.asked]
-    assert asked == [*searches[:2], StoredRun(UUID)], "the other searches wait"
+    assert api.begun == [*searches[:2], StoredRun(UUID)], "the other searches wait"
+
+
+@pytest.mark.parametrize("searches", [1, 2, 5], ids="{} searches".format)
+@in_leaps
+async def test_an_api_that_is_away_is_tried_while_searches_are_in_flight(searches: int) -> None:
+    api = SlowSearches(fail(AWAY))
+    store = StoreReader(api, api.wake)
+    seen: list[object] = []
+    for number in range(searches):
+        store.search(A, StoredRuns(f"tags: {number}", "", 10))
+
+    def look(key: Key) -> None:
+        seen.append(store.find(key, UUID))
+
+    look(B)
+    await look_when_woken(api, look, 0.5)
+    api.answer = lambda _: [run()]
+    await look_when_woken(api, look, 60)
+    assert seen[-1] == run()
+
+
+@in_leaps
+async def test_a_try_is_planned_again_where_there_was_nothing_but_what_is_in_flight() -> None:
+    api = SlowSearches(fail(AWAY))
+    store = StoreReader(api, api.wake)
+    store.search(A, StoredRuns("tags: a", "", 10))
+    store.find(B, UUID)
+    # No run waits for the look-up that failed: the search alone is left.
+    await asyncio.sleep(60)
+    api.answer = lambda _: [run()]
+    assert store.find(B, UUID) == Unanswered("the API does not answer")
+    await asyncio.sleep(10)
+    assert store.find(B, UUID) == run()
+
+
+@in_leaps
+async def test_a_try_that_fails_by_a_bug_is_not_the_last_one() -> None:
+    api = Api(fail(AWAY))
+    store = StoreReader(api, api.wake)
+    seen: dict[Key, object] = {}
+    uuids = {A: UUID, B: "2" * 32}
+
+    def look(key: Key) -> None:
+        seen[key] = store.find(key, uuids[key])
+
+    look(A)
+    look(B)
+    await look_when_woken(api, look, 0.5)
+    api.answer = fail(RuntimeError("a bug"))
+    await look_when_woken(api, look, 60)
+    api.answer = lambda _: [run()]
+    await look_when_woken(api, look, 120)
+    assert seen == {A: run(), B: run()}
