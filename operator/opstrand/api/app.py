@@ -64,6 +64,7 @@ from opstrand.api.published import (
     statuses,
     uploads,
 )
+from opstrand.api.published.archives import ARCHIVES, Archives
 from opstrand.api.published.files import FILES, KeptFiles
 from opstrand.api.published.request import (
     AUTH,
@@ -140,7 +141,8 @@ def create_app(
     app[CONTENTS] = contents or Contents()
     app[LIMITS], app[HELD], app[BODY_TURNS] = limits, Held(limits), make_body_turns()
     app[TOKEN_GATE] = TokenGate(limits, is_proven)
-    app[FILES], app[TRANSFERS] = files, Transfers()
+    app[FILES], app[TRANSFERS], app[ARCHIVES] = files, Transfers(), Archives()
+    app.on_cleanup.append(app[ARCHIVES].close)
     for routes in (health, projects, runs, statuses, lineage, control, logs):
         app.add_routes(routes.ROUTES)
     for more in (artifacts, uploads, events):

@@ -9,6 +9,7 @@ Uploads are in `uploads`.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from opstrand.api.auth.callers import Verb
+from opstrand.api.published.archives import ARCHIVES
 from opstrand.api.published.files import find_files, find_own_files, refuse_connection
 from opstrand.api.published.objects import answer_object
 from opstrand.api.published.request import STREAM
@@ -28,8 +30,6 @@ _SAFE = {
     "Content-Security-Policy": "sandbox",
     "Cache-Control": "private, no-cache",
 }
-#: Bytes of an archive that are sent at a time.
-_BLOCK = 256 * 1024
 
 
 async def read_file(request: web.Request) -> web.StreamResponse:
@@ -61,7 +61,7 @@ class _PlainFile(web.FileResponse):
 
 
 async def read_archive(request: web.Request) -> web.StreamResponse:
-    """A folder as tar.gz; with `check_path`, a file as it is."""
+    """A folder as tar.gz; with `check_path`, a file as it is. Raises `Busy`."""
     files, path = await find_files(request), request.query.get("path", "").rstrip("/")
     is_checked = request.query.get("check_path", "").lower() in ("1", "true")
     if is_checked and path and await asyncio.to_thread(files.is_file, path):
@@ -81,33 +81,12 @@ async def read_archive(request: web.Request) -> web.StreamResponse:
             "Content-Disposition": f'attachment; filename="{name}.tar.gz"',
         }
     )
-    await response.prepare(request)
-    await asyncio.to_thread(_write, files, path, _Sink(response))
+    archives = request.app[ARCHIVES]
+    with archives.hold():
+        await response.prepare(request)
+        await archives.send(response, partial(write_archive, files, path))
     await response.write_eof()
     return response
-
-
-def _write(files: RunFiles, path: str, sink: _Sink) -> None:
-    write_archive(files, path, sink)
-    sink.flush()
-
-
-class _Sink:
-    """Sends what a thread writes, at the speed at which the client reads."""
-
-    def __init__(self, response: web.StreamResponse) -> None:
-        self._response, self._loop = response, asyncio.get_running_loop()
-        self._waiting = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self._waiting += data
-        if len(self._waiting) >= _BLOCK:
-            self.flush()
-        return len(data)
-
-    def flush(self) -> None:
-        data, self._waiting = bytes(self._waiting), bytearray()
-        asyncio.run_coroutine_threadsafe(self._response.write(data), self._loop).result()
 
 
 async def read_tree(request: web.Request) -> web.Response:
