@@ -207,7 +207,8 @@ class Member(Model):
 class MemberList(Model):
     """The operations of a pipeline from its first moment, or the runs of a matrix or schedule.
 
-    `is_cut`: there are more than these.
+    `is_cut`: there are more than these. The params and outputs of all take at most 8 MiB: of a run
+    with more than is left, the params are empty or the outputs are absent.
     """
 
     api_version: Literal["runs.opstrand.dev/v1alpha1"] = API_VERSION  # type: ignore[assignment]
