@@ -128,7 +128,8 @@ class Archive:
             if count
             else ()
         )
-        return Selected(count, [search.fields(_list(one)) for one in page], skipped)
+        found = await list_packed(page, above=None)
+        return Selected(count, [search.fields(one) for one in found], skipped)
 
     async def _decide_on_bodies(self, selection: Selection, search: Search) -> Selected:
         count, best, last = 0, list[Fields](), ""
@@ -143,18 +144,18 @@ class Archive:
             last = step[-1].uid
 
 
-async def list_packed(rows: Sequence[Stored | Row]) -> list[Listed]:
+async def list_packed(rows: Sequence[Stored | Row], *, above: int | None = 0) -> list[Listed]:
     """These runs, each as its head, of which many can be kept; other requests are answered while
-    they are parsed.
+    they are parsed. `above`: as for `pack`.
     """
     found: list[Listed] = []
     for start in range(0, len(rows), _STEP):
-        found += await asyncio.to_thread(_pack, rows[start : start + _STEP])
+        found += await asyncio.to_thread(_pack, rows[start : start + _STEP], above)
     return found
 
 
-def _pack(rows: Sequence[Stored | Row]) -> list[Listed]:
-    return [Listed(pack(body, above=0), read_beside(body)) for body in map(read_body, rows)]
+def _pack(rows: Sequence[Stored | Row], above: int | None) -> list[Listed]:
+    return [Listed(pack(body, above=above), read_beside(body)) for body in map(read_body, rows)]
 
 
 def _select(step: Sequence[Stored], search: Search) -> list[Fields]:

@@ -1,9 +1,10 @@
 """The runs below a pipeline that are gone are found in the store, and before they are stored; many
-of them take little memory.
+of them take little memory, nor does a page of large ones.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,18 @@ import pytest
 import pytest_asyncio
 from tests.support.stores import NAMESPACE_UID, final_body
 
+from opstrand.api.published.listing import Searched
 from opstrand.core.names import API_VERSION, CONTROLLER
-from opstrand.core.packed import is_large
+from opstrand.core.packed import LARGE, is_large
 from opstrand.runs import archive as module
 from opstrand.runs.archive import Archive
 from opstrand.runs.archiver import Archiver
+from opstrand.runs.bodies import run_uuid
 from opstrand.runs.keeper import KeptRuns
 from opstrand.runs.live import ClusterRuns
 from opstrand.runs.namespaces import Namespaces
-from opstrand.runs.records import make_row
+from opstrand.runs.protocols import Search
+from opstrand.runs.records import make_row, read_body
 from opstrand.store.opening import open_store
 from opstrand.store.store import RunStore
 
@@ -39,7 +43,8 @@ class Kept:
         cluster: Any = Cluster()
         self.store, namespaces = store, Namespaces(cluster)
         self.archiver = Archiver(store, namespaces, cluster)
-        self.runs = KeptRuns(ClusterRuns(cluster), Archive(store, namespaces), self.archiver)
+        self.archive = Archive(store, namespaces)
+        self.runs = KeptRuns(ClusterRuns(cluster), self.archive, self.archiver)
 
     async def put(self, *bodies: dict[str, Any]) -> None:
         await self.store.write(
@@ -98,3 +103,23 @@ async def test_the_runs_of_one_request_are_bounded(
     await kept.put(run(5, by=1))
     assert len((await kept.find_below(run(1)))[f"{1:032x}"]) == 3
     assert "some are left out" in caplog.text
+
+
+async def test_a_page_of_large_runs_is_read_in_a_thread_and_kept_packed(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set[int]()
+
+    def read(row: Any) -> Any:
+        threads.add(threading.get_ident())
+        return read_body(row)
+
+    monkeypatch.setattr(module, "read_body", read)
+    bodies = {1: final_body(1, outputs={"text": "x" * 2 * LARGE}), 2: final_body(2)}
+    await kept.put(*bodies.values())
+    search = Search(None, None, 0, 10, lambda run: Searched(run, "default"))
+    found = [one.run for one in (await kept.archive.search("n", search)).runs]
+    assert {int(run_uuid(one.head), 16): one.whole for one in found} == bodies
+    assert {int(run_uuid(one.head), 16): is_large(one.head) for one in found} == {1: True, 2: False}
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
