@@ -139,11 +139,17 @@ class Archiver:
         self.expect_removal(body)
         self._forget_living(uid)
         self._deleted.pop(uid, None)
-        # The row stays as a mark, so that no late event stores the run again.
-        namespace = await self._namespaces.uid_of(body)
-        row = make_row(body, deleted_at=time.time(), namespace_uid=namespace or "")
-        await self._store.write([row])
-        await self._forgetting.remove(uid, time.time())
+        try:
+            # The row stays as a mark, so that no late event stores the run again.
+            namespace = await self._namespaces.uid_of(body)
+            row = make_row(body, deleted_at=time.time(), namespace_uid=namespace or "")
+            await self._store.write([row])
+            await self._forgetting.remove(uid, time.time())
+        except BaseException:
+            self.keep_after_all(body)
+            # The object is gone in any case: its deletion is stored as any other.
+            self.dropped(body)
+            raise
         self._removed.discard(uid)
 
     def _forget_living(self, uid: str) -> None:
@@ -156,7 +162,7 @@ class Archiver:
         self._removed.add(body["metadata"]["uid"])
 
     def keep_after_all(self, body: Body) -> None:
-        """The removal was refused."""
+        """The removal was refused, or did not succeed."""
         self._removed.discard(body["metadata"]["uid"])
 
     async def run(self) -> None:

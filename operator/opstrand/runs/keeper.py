@@ -250,6 +250,9 @@ class KeptRuns:
             pass
         except BaseException:
             self._archiver.keep_after_all(body)
+            if self._live.peek(project, uuid) is None:
+                # It went while the answer was lost: its deletion was seen, and not stored.
+                self._archiver.dropped(body)
             raise
         await self._archiver.remove(body)
         await self._live.delete_logs(body)

@@ -15,15 +15,18 @@ import pytest_asyncio
 from tests.support.postgres import PostgresServer
 from tests.support.stores import NAMESPACE_UID, final_body
 
+from opstrand.errors import PlatformError
 from opstrand.kube.errors import NotFound
 from opstrand.runs import archiver as module
+from opstrand.runs.archive import Archive
 from opstrand.runs.archiver import Archiver
+from opstrand.runs.keeper import KeptRuns
 from opstrand.runs.namespaces import Namespaces
 from opstrand.runs.records import read_body
 from opstrand.store.opening import open_store
 from opstrand.store.rows import Selection
 from opstrand.store.store import RunStore
-from opstrand.types import Manifest
+from opstrand.types import Body, Manifest
 
 ALL = Selection(NAMESPACE_UID)
 #: Seconds; the machine may be slow.
@@ -116,6 +119,69 @@ async def test_a_body_that_cannot_be_stored_holds_up_no_other(
             archiver.dropped(body)
         await until(store, lambda found: [*found] == ["uid-2"])
     assert "a bug: a run cannot be stored" in caplog.text
+
+
+async def refuse(rows: object) -> None:
+    raise PlatformError("the store is away")
+
+
+@pytest.mark.parametrize("is_seen_first", [False, True])
+async def test_the_deletion_of_a_run_whose_removal_failed_is_stored(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, is_seen_first: bool
+) -> None:
+    """Whether the watch sees it after the removal or before."""
+    body = final_body(1, phase="Running", version=2)
+    async with running(store, Cluster()) as archiver:
+        archiver.changed(final_body(1, phase="Running"))
+        await until(store, lambda found: found == {"uid-1": "Running"})
+        archiver.expect_removal(body)
+        if is_seen_first:
+            archiver.dropped(body)
+        with monkeypatch.context() as away:
+            away.setattr(store, "write", refuse)
+            with pytest.raises(PlatformError, match="is away"):
+                await archiver.remove(body)
+        if not is_seen_first:
+            archiver.dropped(body)
+        await until(store, lambda found: found == {"uid-1": "Stopped"}, count=1)
+        # The user asks again.
+        await archiver.remove(body)
+        assert await store.count(ALL) == 0
+
+
+class LostAnswer:
+    """The cached runs of a cluster that deletes one, and whose answer is lost."""
+
+    def __init__(self, body: Body) -> None:
+        self.body: Body | None = body
+        self.archiver: Any = None
+
+    def observe(self, archiver: Archiver) -> None:
+        self.archiver = archiver
+
+    def peek(self, project: str, uuid: str) -> Body | None:
+        return self.body
+
+    async def get(self, project: str, uuid: str, *, newest: bool = False) -> Body:
+        assert self.body is not None
+        return self.body
+
+    async def delete(self, project: str, uuid: str) -> None:
+        body, self.body = self.body, None
+        self.archiver.dropped(body)
+        raise PlatformError("the API server does not answer")
+
+
+async def test_a_deletion_whose_answer_is_lost_is_stored(store: RunStore) -> None:
+    body, cluster = final_body(1, phase="Running"), Cluster()
+    live: Any = LostAnswer(body)
+    async with running(store, cluster) as archiver:
+        runs = KeptRuns(live, Archive(store, Namespaces(cluster)), archiver)
+        archiver.changed(body)
+        await until(store, lambda found: found == {"uid-1": "Running"})
+        with pytest.raises(PlatformError, match="does not answer"):
+            await runs.delete("n", body["status"]["uuid"])
+        await until(store, lambda found: found == {"uid-1": "Stopped"}, count=1)
 
 
 async def test_what_went_unseen_is_found_at_the_start(store: RunStore) -> None:
