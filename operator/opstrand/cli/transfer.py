@@ -12,13 +12,13 @@ import hashlib
 import os
 import tarfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.output.transferred import Transferred
+from opstrand.cli.part_file import PartFile
 from opstrand.cli.run_files import BLOCK, Changed, FileFacts, Interrupted, RunFiles, walk
 
 Item = TypeVar("Item")
@@ -138,57 +138,23 @@ def _look(place: Path) -> tuple[int, float] | None:
 
 
 async def _fetch_version(files: RunFiles, path: str, place: Path, done: Transferred) -> None:
-    """Raises Changed, and forgets what arrived, if the file is another one by now."""
-    part = _Part.find(place)
-    reading = _Reading(files, path, done, part.size, part.version)
-    done.continue_at(part.size)
-    try:
-        async with aclosing(reading.iter_blocks()) as blocks:
-            async for block in blocks:
-                part = part.of_version(reading.version)
-                part.append(block)
-    except Changed:
-        part.place.unlink(missing_ok=True)
-        raise
-    assert reading.facts is not None
-    part = part.of_version(reading.version)
-    part.append(b"")
-    os.utime(part.place, (reading.facts.modified, reading.facts.modified))
-    os.replace(part.place, place)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The hidden file beside `target` that holds the beginning of it; `version` is in its name."""
-
-    target: Path
-    version: str
-
-    @classmethod
-    def find(cls, target: Path) -> _Part:
-        prefix = cls(target, "").place.name.removesuffix(".part")
-        for place in target.parent.glob(f"{prefix}*.part"):
-            with suppress(ValueError):
-                version = bytes.fromhex(place.name[len(prefix) : -len(".part")]).decode()
-                if version and place.stat().st_size:
-                    return cls(target, version)
-        return cls(target, "")
-
-    @property
-    def place(self) -> Path:
-        name = hashlib.sha256(os.fsencode(self.target.name)).hexdigest()[:16]
-        return self.target.with_name(f".opstrand-{name}-{self.version.encode().hex()}.part")
-
-    @property
-    def size(self) -> int:
-        return self.place.stat().st_size if self.version else 0
-
-    def of_version(self, version: str) -> _Part:
-        return _Part(self.target, version)
-
-    def append(self, block: bytes) -> None:
-        with self.place.open("ab") as file:
-            file.write(block)
+    """Raises Changed, and forgets what arrived, if the file is another one by now, and CliError if
+    another command copies it to this place.
+    """
+    with PartFile(place) as part:
+        reading = _Reading(files, path, done, part.size, part.version)
+        done.continue_at(part.size)
+        try:
+            async with aclosing(reading.iter_blocks()) as blocks:
+                async for block in blocks:
+                    part.begin(reading.version)
+                    part.append(block)
+        except Changed:
+            part.remove()
+            raise
+        assert reading.facts is not None
+        part.begin(reading.version)
+        part.finish(reading.facts)
 
 
 def _explain_change(files: RunFiles, path: str) -> CliError:

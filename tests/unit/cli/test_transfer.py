@@ -11,6 +11,7 @@ import json
 import os
 import tarfile
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from opstrand.cli.cluster.kept_files import KeptFiles
 from opstrand.cli.errors import CliError, ExitCode
 from opstrand.cli.output.spinner import LiveLine
 from opstrand.cli.output.transferred import Transferred, show_size
+from opstrand.cli.run_files import Content
 from opstrand.kube.client import KubeApi
 from opstrand.kube.errors import ApiError
 from opstrand.kube.resources import RUNS
@@ -135,6 +137,79 @@ async def test_a_file_that_changed_since_is_read_from_its_beginning(
     (bed.folder / "model").write_bytes(other)
     await fetch(bed, place, bed.done)
     assert place.read_bytes() == other
+    assert names(place.parent) == ["model"]
+
+
+class Gate:
+    """Holds back the first reading of a file after its first block, until it is opened."""
+
+    def __init__(self, files: KeptFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._read = files.read
+        self.reached, self.opened = asyncio.Event(), asyncio.Event()
+        monkeypatch.setattr(files, "read", self.read)
+
+    @asynccontextmanager
+    async def read(self, path: str, **rest: Any) -> AsyncIterator[Content]:
+        async with self._read(path, **rest) as content:
+            blocks = content.blocks if self.reached.is_set() else self._hold(content.blocks)
+            yield Content(content.facts, blocks)
+
+    async def _hold(self, blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for block in blocks:
+            yield block
+            self.reached.set()
+            await self.opened.wait()
+
+
+async def test_two_commands_that_copy_one_file_leave_it_whole(
+    bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bed.folder / "model").write_bytes(DATA)
+    place = tmp_path / "here" / "model"
+    gate = Gate(bed.files, monkeypatch)
+    first = asyncio.create_task(fetch(bed, place, bed.done))
+    async with asyncio.timeout(60):
+        await gate.reached.wait()
+        with pytest.raises(CliError, match="another command copies") as raised:
+            await fetch(bed, place, bed.done)
+        assert raised.value.code == ExitCode.UNREACHABLE
+        gate.opened.set()
+        await first
+    assert place.read_bytes() == DATA
+    assert names(place.parent) == ["model"]
+
+
+async def test_commands_that_copy_one_file_at_once_leave_it_whole(bed: Bed, tmp_path: Path) -> None:
+    """Whichever order they have: each copies the file, or says that another does."""
+    (bed.folder / "model").write_bytes(DATA)
+    place = tmp_path / "here" / "model"
+    ends = await asyncio.gather(
+        *(fetch(bed, place, bed.done) for _ in range(4)), return_exceptions=True
+    )
+    assert None in ends
+    assert {type(end) for end in ends} <= {type(None), CliError}
+    assert place.read_bytes() == DATA
+    assert names(place.parent) == ["model"]
+
+
+@pytest.mark.parametrize("trouble", ["removed", "cut", "grown"])
+async def test_a_part_that_something_else_changes_is_read_again(
+    bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    (bed.folder / "model").write_bytes(DATA)
+    place = tmp_path / "here" / "model"
+    gate = Gate(bed.files, monkeypatch)
+    fetching = asyncio.create_task(fetch(bed, place, bed.done))
+    async with asyncio.timeout(60):
+        await gate.reached.wait()
+        (part,) = await asyncio.to_thread(lambda: list(place.parent.iterdir()))
+        if trouble == "removed":
+            part.unlink()
+        else:
+            os.truncate(part, 0 if trouble == "cut" else 2 * len(DATA))
+        gate.opened.set()
+        await fetching
+    assert place.read_bytes() == DATA
     assert names(place.parent) == ["model"]
 
 
