@@ -15,11 +15,16 @@ from hypothesis import strategies as st
 from tests.support.leaps import in_leaps
 
 from opstrand.cli.cluster.follow import PATIENCE, follow_run
+from opstrand.cli.cluster.follow_pipeline import _Logs
 from opstrand.cli.cluster.log_cursor import LogCursor, Part
 from opstrand.cli.cluster.lookup import choose_attempt
 from opstrand.cli.errors import CliError
+from opstrand.core.names import GROUP, OP
 from opstrand.kube.errors import ApiError, Invalid, NotFound, Unreachable
-from opstrand.kube.resources import PODS, Resource
+from opstrand.kube.informer import Informer, Scope
+from opstrand.kube.protocol import Page
+from opstrand.kube.resources import OPERATIONS, PODS, Resource
+from opstrand.runs.members import Path
 from opstrand.types import Manifest
 
 #: Times as the kubelet writes them: nanoseconds without trailing zeros, several lines with one
@@ -227,6 +232,54 @@ async def test_a_part_of_a_log_is_followed(part: Part, expected: list[bytes]) ->
     )
     assert told == expected
     assert len(cluster.asked) == (0 if part.begins_late else 1)
+
+
+async def test_a_run_that_has_not_begun_is_not_cut_to_its_last_lines() -> None:
+    cluster, told = WrittenCluster([]), list[bytes]()
+    pods = {"a-uid-0": LINES}
+    cluster._steps = [(at("Starting", 0), {}), (at("Running", 0), pods), (at("Failed", 0), pods)]
+    await follow_run(
+        cluster,  # type: ignore[arg-type]
+        cluster.body(0),
+        on_change=lambda body: None,
+        on_line=told.append,
+        part=Part(tail=2),
+    )
+    assert told == TEXTS
+
+
+class WrittenPipeline(WrittenCluster):
+    """A list finds one run of a pipeline, and the watch another; both have written their lines."""
+
+    def run(self, name: str) -> Manifest:
+        body = self.body(0)
+        kind = {"apiVersion": f"{GROUP}/v1", "kind": "Operation"}
+        owner = {**kind, "uid": "flow", "controller": True}
+        body["metadata"] |= {"name": name, "uid": name, "ownerReferences": [owner]}
+        body["metadata"]["labels"] = {OP: name}
+        return body
+
+    async def pages(self, *_: Any, **__: Any) -> AsyncIterator[Page]:
+        yield Page([self.run("there")], "1")
+
+    async def watch(self, *_: Any, **__: Any) -> AsyncIterator[tuple[str, Manifest]]:
+        yield "ADDED", self.run("later")
+
+
+async def test_only_the_runs_that_are_there_are_cut_to_their_last_lines() -> None:
+    cluster: Any = WrittenPipeline([])
+    told: dict[Path, list[bytes]] = {}
+    logs = _Logs(
+        {"metadata": {"uid": "flow"}},
+        cluster,
+        lambda path: told.setdefault(path, []).append,
+        Part(tail=2),
+    )
+    async with asyncio.timeout(60):
+        await Informer(cluster, Scope(OPERATIONS, "ns"), logs).run(until=lambda: len(told) == 2)
+        await logs.finish()
+    await logs.stop()
+    assert told == {("there",): TEXTS[-2:], ("later",): TEXTS}
 
 
 class TroubledCluster(RetryingCluster):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,35 @@ def test_a_run_that_starts_later_joins_in(file: Path, here: Here, tmp_path: Path
             (tmp_path / "open").touch()
             assert following.stdout.read().splitlines() == LINES[1:]
         assert following.returncode == 0
+
+
+def test_a_run_that_starts_later_is_not_cut_to_its_last_lines(
+    file: Path, here: Here, tmp_path: Path
+) -> None:
+    five = "for i in 1 2 3 4 5; do echo $i; done"
+    wait = f"touch {tmp_path}/begun; while [ ! -e {tmp_path}/open ]; do sleep 0.05; done"
+    ops = [op("first", f"{five}; {wait}"), op("later", five, "first")]
+    component = {"kind": "component", "run": {"kind": "dag", "operations": ops}}
+    file.write_text(yaml.safe_dump(component))
+    env = environment(OPSTRAND_LOCAL=str(tmp_path / "runs"))
+    quiet = {"env": env, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    start = [OPSTRAND, "run", "--local", "-f", file, "--name", "flow"]
+    with subprocess.Popen(start, **quiet) as running:  # type: ignore[call-overload]
+        while not (tmp_path / "begun").exists():
+            assert running.poll() is None
+            time.sleep(0.05)
+        while len(here("logs", "flow").out.splitlines()) < 5:
+            assert running.poll() is None
+        follow = [OPSTRAND, "logs", "--local", "-f", "--tail", "2", "flow"]
+        with subprocess.Popen(follow, **quiet) as following:  # type: ignore[call-overload]
+            assert following.stdout.readline() == "[first] 4\n"
+            (tmp_path / "open").touch()
+            lines = following.stdout.read().splitlines()
+        assert following.returncode == 0
+    assert lines == ["[first] 5", *(f"[later] {number}" for number in range(1, 6))]
+    # Of a pipeline that has ended, each log is cut.
+    ended = here("logs", "-f", "--tail", "1", "flow")
+    assert ended.out.splitlines() == ["[first] 5", "[later] 5"]
 
 
 def test_at_a_terminal_each_operation_has_its_colour(

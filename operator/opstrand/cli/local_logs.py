@@ -70,6 +70,7 @@ async def follow_record(body: Any, sinks: LineSinks, part: Part = WHOLE) -> Any:
         log.show_new()
         if is_pipeline(body):
             made.show_new(body)
+        made.want_whole()
         if parse_phase(read_status(body)).is_final:
             return body
         await asyncio.sleep(_LOOK)
@@ -86,10 +87,13 @@ class _Log:
 
     def show_new(self) -> None:
         attempts = list(iter_attempts(self._key))
-        if self._first is None and attempts:
+        if self._first is None:
+            if not attempts:
+                self._part = self._part.whole()
+                return
             self._first = attempts[-1] if self._part.begins_late else 0
         for number in attempts:
-            if number < (self._first or 0):
+            if number < self._first:
                 continue
             is_new = number not in self._readers
             if is_new:
@@ -112,6 +116,10 @@ class _MadeLogs:
         self._bodies: dict[Key, Any] = {}
         self._logs: dict[Key, _Log] = {}
         self._whole: set[Key] = set()
+
+    def want_whole(self) -> None:
+        """Show every line of the runs that begin from now on."""
+        self._part = self._part.whole()
 
     def show_new(self, pipeline: Any) -> None:
         """Show what was written since the last call."""

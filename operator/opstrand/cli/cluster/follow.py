@@ -210,6 +210,8 @@ class LogFollower:
     async def _follow_attempts(self) -> None:
         await self._wait_until(lambda: bool(self._body))
         number = self._attempt() if self._part.begins_late else 0
+        if not self._is_over() and not self._has_log(number):
+            self._part = self._part.whole()
         while True:
             await self._wait_until(lambda number=number: self._is_over() or self._has_log(number))  # type: ignore[misc]
             pod = self._pod(number)
@@ -243,7 +245,7 @@ class LogFollower:
 
     def _next_part(self) -> Part:
         """Return what is wanted of the next log: of those after the first, every line."""
-        part, self._part = self._part, Part(timestamps=self._part.timestamps)
+        part, self._part = self._part, self._part.whole()
         return part
 
     def _attempt(self) -> int:

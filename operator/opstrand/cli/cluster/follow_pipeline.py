@@ -173,6 +173,8 @@ class _Logs:
         return frozenset(self._bodies)
 
     def missing(self, known: frozenset[Key], present: Set[Key]) -> list[Body]:
+        # The list is complete: the runs that come from now on begin while they are followed.
+        self._part = self._part.whole()
         return [self._bodies[key] for key in known - present if key in self._bodies]
 
     def put(self, body: Manifest) -> None:

@@ -17,6 +17,8 @@ from opstrand.runs.pod_logs import in_utc
 class Part:
     """The part of a log that is followed: with `tail` or `since`, a time in UTC, the newest attempt
     from there on, and those after it. `timestamps`: each line has its time before it.
+
+    Of a run or an attempt that begins while it is followed, every line is wanted.
     """
 
     tail: int | None = None
@@ -26,6 +28,10 @@ class Part:
     @property
     def begins_late(self) -> bool:
         return self.tail is not None or bool(self.since)
+
+    def whole(self) -> Part:
+        """Return what is wanted of a log that begins while it is followed."""
+        return Part(timestamps=self.timestamps)
 
     def query(self) -> dict[str, Any]:
         """Return the parameters of a request for the lines that there are."""
