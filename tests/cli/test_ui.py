@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import signal
 import stat
 import subprocess
+import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +16,7 @@ import pytest
 from tests.cli.conftest import Cli
 from tests.support.command_line import OPSTRAND, environment
 
+from opstrand.cli.commands import ui as commands_ui
 from opstrand.cli.errors import ExitCode
 
 #: A browser that keeps what it opens, and prints its arguments.
@@ -51,6 +55,47 @@ def test_the_arguments_of_the_browser_have_no_code(tmp_path: Path) -> None:
         serving.communicate(timeout=60)
     assert serving.returncode == 0
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_without_a_browser_no_file_has_the_code(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    serving = subprocess.Popen(
+        [OPSTRAND, "ui", "--local", "--port", "0", "--no-open"],
+        env=environment(OPSTRAND_LOCAL=str(tmp_path), TMPDIR=str(tmp_path / "tmp")),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert serving.stderr is not None
+        address = urlsplit(serving.stderr.readline().removeprefix("open ").strip())
+        # An answer shows that all is set up that follows the address.
+        with urllib.request.urlopen(f"http://{address.netloc}/ui/", timeout=60) as page:
+            assert page.status == 200
+        assert list((tmp_path / "tmp").iterdir()) == []
+    finally:
+        serving.terminate()
+        serving.communicate(timeout=60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_handled_once_the_address_is_printed(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    said: list[str] = []
+
+    def interrupt(text: str) -> None:
+        said.append(text)
+        os.kill(os.getpid(), number)
+
+    # Without a handler of ours, the signal ends the test and not the process.
+    before = signal.signal(number, lambda *_: pytest.fail("the signal was not handled"))
+    try:
+        monkeypatch.setattr(commands_ui, "say", interrupt)
+        code = asyncio.run(commands_ui._show("http://127.0.0.1:1/#code=a", opens=False))
+    finally:
+        signal.signal(number, before)
+    assert said == ["open http://127.0.0.1:1/#code=a"]
+    assert code == ExitCode.SUCCEEDED
 
 
 @pytest.mark.parametrize("typed", ["on", "op/one", "operation.opstrand.dev/one"])

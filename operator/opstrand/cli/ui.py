@@ -7,7 +7,6 @@ kubectl. Must not know what a page shows.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -176,7 +175,3 @@ async def _bind(runner: web.AppRunner, port: int, *, is_asked: bool) -> None:
                 hint="Choose another, or leave --port out.",
             ) from None
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-
-
-async def wait_for_ever() -> None:
-    await asyncio.Event().wait()

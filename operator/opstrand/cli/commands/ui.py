@@ -8,7 +8,7 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,18 +94,24 @@ async def _find_path(runs: Runs, run: str) -> str:
 
 async def _show(address: str, *, opens: bool) -> int:
     from opstrand.cli.cluster.waiting import Interrupted, wait_bounded
-    from opstrand.cli.ui import wait_for_ever
 
-    say(f"open {address}")
-    with _redirecting(address) as file:
-        if opens:
+    try:
+        # Signals are handled before the address is printed: its reader may send one at once.
+        await wait_bounded(_wait_for_ever(address, opens=opens), seconds=None)
+    except Interrupted as error:
+        return ExitCode.SUCCEEDED if error.code == ExitCode.INTERRUPTED else error.code
+    return ExitCode.SUCCEEDED
+
+
+async def _wait_for_ever(address: str, *, opens: bool) -> None:
+    import asyncio
+
+    with _redirecting(address) if opens else nullcontext() as file:
+        say(f"open {address}")
+        if file is not None:
             # A browser of a terminal returns when it ends, which the end of this must not await.
             threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
-        try:
-            await wait_bounded(wait_for_ever(), seconds=None)
-        except Interrupted as error:
-            return ExitCode.SUCCEEDED if error.code == ExitCode.INTERRUPTED else error.code
-    return ExitCode.SUCCEEDED
+        await asyncio.Event().wait()
 
 
 @contextmanager
