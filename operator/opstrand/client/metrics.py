@@ -105,9 +105,14 @@ class Metrics:
 
     def _open_series(self) -> Series:
         folder = self._events_folder()
-        if self._series is None or self._series[0] != folder:
-            self._series = (folder, Series(folder))
-        return self._series[1]
+        before = self._series
+        if before is not None and before[0] == folder:
+            return before[1]
+        series = Series(folder)
+        self._series = (folder, series)
+        if before is not None:
+            before[1].close()
+        return series
 
     def _events_folder(self) -> str:
         return os.path.join(context_root(), "artifacts", self.run_uuid)

@@ -12,6 +12,7 @@ import json
 import operator
 import os
 import threading
+import weakref
 from datetime import datetime, timezone
 from typing import Any
 
@@ -21,6 +22,8 @@ JSON_LINES = frozenset({"html", "text", "chart", "span"})
 _MOST_OPEN = 64
 #: Bytes of a name: with a step and an extension it must stay a file's name.
 MOST_NAME = 200
+#: What a forked child renews the locks of. A series that nothing else holds is forgotten.
+_ALL: weakref.WeakSet[Series] = weakref.WeakSet()
 
 
 class Series:
@@ -29,16 +32,22 @@ class Series:
     def __init__(self, folder: str, part: str = "events") -> None:
         self._folder = os.path.join(folder, part)
         self._files: dict[tuple[str, str], int] = {}
-        self._renew_lock()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._renew_lock)
+        self._is_closed = False
+        self.renew_lock()
+        _ALL.add(self)
         self.is_off = not os.path.isdir(folder)
 
-    def _renew_lock(self) -> None:
+    def renew_lock(self) -> None:
         # Another thread may close a file whose number is about to be written to. A forked child
         # may get a lock that no thread will release. The handler of a signal may run in a thread
         # that has it.
         self._lock = threading.RLock()
+
+    def close(self) -> None:
+        """Close the files. A line that another thread still writes opens its file once more."""
+        with self._lock:
+            self._is_closed = True
+            self._close()
 
     def append(self, values: dict[str, Any], step: Any = None, timestamp: Any = None) -> None:
         """Append a point to each metric, by its name as a file has it. Raises OSError."""
@@ -66,6 +75,8 @@ class Series:
         with self._lock:
             file = self._files.get((kind, name))
             os.write(self._open(kind, name) if file is None else file, line)
+            if self._is_closed:
+                self._close()
 
     def _open(self, kind: str, name: str) -> int:
         if len(self._files) >= _MOST_OPEN:
@@ -90,6 +101,15 @@ class Series:
             _, file = self._files.popitem()
             with contextlib.suppress(OSError):
                 os.close(file)
+
+
+def _renew_locks() -> None:
+    for series in _ALL:
+        series.renew_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def to_step(step: Any) -> str:

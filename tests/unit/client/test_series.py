@@ -4,8 +4,12 @@ of them.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import signal
+import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,6 +103,75 @@ def test_threads_that_open_and_close_many_files_lose_no_line(tmp_path: Path) -> 
             done.result()
     files = [tmp_path / "events" / "metric" / f"{name}.plx" for name in names]
     assert {len(one.read_text().splitlines()) for one in files} == {41}
+
+
+@pytest.mark.usefixtures("api")
+def test_a_program_that_alternates_folders_keeps_the_files_of_one_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = [tmp_path / "one", tmp_path / "other"]
+    for root in roots:
+        (root / "artifacts" / UUID).mkdir(parents=True)
+    client = RunClient()
+    for step in range(20):
+        monkeypatch.setenv("POLYAXON_CONTEXT_ROOT", str(roots[step % 2]))
+        client.log_metrics(step=step, loss=step, acc=step)
+    assert client.flush(60)
+    numbers = Path("/proc/self/fd")
+    opened = [os.path.realpath(numbers / one) for one in os.listdir(numbers)]
+    events = roots[1] / "artifacts" / UUID / "events" / "metric"
+    ours = [one for one in opened if one.endswith(".plx") and one.startswith(str(tmp_path))]
+    assert sorted(ours) == [
+        str(events / "acc.plx"),
+        str(events / "loss.plx"),
+    ]
+    assert len((events / "loss.plx").read_text().splitlines()) == 11
+
+
+def test_a_line_after_the_end_of_a_series_is_written_and_leaves_no_file_open(
+    tmp_path: Path,
+) -> None:
+    series = Series(str(tmp_path))
+    series.append({"loss": 1}, 1, AT)
+    series.close()
+    series.append({"loss": 2}, 2, AT)
+    numbers = Path("/proc/self/fd")
+    opened = [os.path.realpath(numbers / one) for one in os.listdir(numbers)]
+    assert [one for one in opened if one.startswith(str(tmp_path))] == []
+    lines = (tmp_path / "events" / "metric" / "loss.plx").read_text().splitlines()
+    assert [line[:2] for line in lines] == ["st", "1|", "2|"]
+
+
+def test_a_series_that_nothing_uses_is_not_kept(tmp_path: Path) -> None:
+    series = Series(str(tmp_path))
+    kept = weakref.ref(series)
+    del series
+    gc.collect()
+    assert kept() is None
+
+
+def test_a_forked_child_can_write_while_a_thread_of_its_parent_did(tmp_path: Path) -> None:
+    series = Series(str(tmp_path))
+    taken, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with series._lock:
+            taken.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait(60)
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        series.append({"loss": 1}, 1, AT)
+        os._exit(0)
+    try:
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_what_was_logged_is_read_back(api: Any, tmp_path: Path) -> None:
