@@ -59,7 +59,7 @@ def started(api: Api) -> str:
 
 
 def finished(api: Api, uuid: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         status: dict[str, Any] = api.do(api.runs.get("quick-start", uuid)).get("status") or {}
         if status.get("phase") == "Succeeded":

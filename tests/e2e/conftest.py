@@ -214,7 +214,7 @@ def forward_api(folder: Path) -> Iterator[str]:
         yield f"https://127.0.0.1:{_wait_for_port(process, log)}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def read_authority() -> str:

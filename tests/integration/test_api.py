@@ -273,7 +273,7 @@ async def test_a_run_reads_its_upstream_and_reports_no_more_once_it_is_over(
     ]
     ops = [{"op": "replace", "path": "/status/conditions", "value": conditions}]
     await kube.json_patch(OPERATIONS, namespace, name, ops, subresource="status")
-    deadline = asyncio.get_running_loop().time() + 10
+    deadline = asyncio.get_running_loop().time() + 60
     # the watch reports it soon
     while (answer := await own.ask("PATCH", run, {"outputs": {"acc": 1}, "merge": True}))[0] == 200:
         assert asyncio.get_running_loop().time() < deadline

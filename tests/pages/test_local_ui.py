@@ -41,10 +41,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert serving.stderr is not None
-    yield _read_address(serving.stderr)
-    serving.terminate()
-    serving.communicate(timeout=60)
+    try:
+        assert serving.stderr is not None
+        yield _read_address(serving.stderr)
+    finally:
+        serving.terminate()
+        serving.communicate(timeout=60)
 
 
 def test_local_runs_are_shown_and_restarted(address: str, browser: Browser, pictures: Path) -> None:

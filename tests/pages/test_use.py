@@ -47,6 +47,21 @@ def reading(tmp_path: Path) -> Iterator[LoopbackApi]:
     serving.close()
 
 
+@pytest.fixture
+def token() -> StaticToken:
+    return StaticToken(TOKEN)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, token: StaticToken) -> Iterator[LoopbackApi]:
+    """Yield an API whose token the test may replace."""
+    serving = _serve(tmp_path, auth=token)
+    try:
+        yield serving
+    finally:
+        serving.close()
+
+
 def _root(api: LoopbackApi) -> str:
     return f"http://127.0.0.1:{api.port}"
 
@@ -217,17 +232,16 @@ def test_without_a_token_the_pages_ask_for_one(open_page: Open) -> None:
     assert TOKEN not in page.url
 
 
-def test_a_token_that_expires_is_asked_for_again(tmp_path: Path, open_page: Open) -> None:
-    auth = StaticToken(TOKEN)
-    serving = _serve(tmp_path, auth=auth)
-    page = open_page(f"{RUNS}/{uuid_of(LIVE)}/", root=_root(serving)).page
+def test_a_token_that_expires_is_asked_for_again(
+    guarded: LoopbackApi, token: StaticToken, open_page: Open
+) -> None:
+    page = open_page(f"{RUNS}/{uuid_of(LIVE)}/", root=_root(guarded)).page
     expect(page.get_by_role("heading", level=1)).to_have_text("serve-batch")
-    auth._token = b"another"
+    token._token = b"another"
     expect(page.get_by_label("Bearer token")).to_be_visible()
     page.get_by_label("Bearer token").fill("another")
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("serve-batch")
-    serving.close()
 
 
 def test_a_second_tab_has_the_token_of_the_first(open_page: Open) -> None:

@@ -20,6 +20,8 @@ from opstrand.artifacts.folder import RunFiles
 from opstrand.runs.memory import MemoryRuns
 
 TOKEN = "secret"
+#: Seconds that the application may take for a call, also on a machine that is busy.
+_PATIENCE = 60
 
 
 def keep_files(folder: Path | None, bucket: Bucket | None = None) -> KeptFiles | None:
@@ -62,7 +64,7 @@ class LoopbackApi:
 
     def do(self, work: Any) -> Any:
         """Run a coroutine in the loop of the application."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
 
     def start(self) -> None:
         self.do(self._start())

@@ -52,7 +52,7 @@ async def send(port: int, data: bytes) -> Streams:
 async def answer(streams: Streams) -> bytes:
     """Return the first line of an answer; nothing if the connection is closed."""
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             head = await streams[0].readuntil(b"\r\n\r\n")
             await streams[0].readexactly(5 if b"Content-Length: 5" in head else 4)
             return head.partition(b"\r\n")[0]

@@ -150,7 +150,7 @@ def test_a_model_without_a_step_is_copied_to_the_outputs(
         run.log_model(source, framework="torch")
         run.log_artifact(folder / "outputs" / "m.tar.gz", name="again")  # it is there already
     assert (folder / "outputs" / "m.tar.gz").read_text() == "m"
-    assert run.flush(5)
+    assert run.flush(60)
     found = {one["name"]: one for one in api.status["artifacts"]}
     assert (found["m"]["kind"], found["m"]["path"]) == ("model", "outputs/m.tar.gz")
     assert found["m"]["summary"]["framework"] == "torch"
