@@ -20,7 +20,7 @@ from aiohttp.abc import AbstractStreamWriter
 from opstrand.api.auth.callers import Verb
 from opstrand.api.published.archives import ARCHIVES
 from opstrand.api.published.files import find_files, find_own_files, refuse_connection
-from opstrand.api.published.objects import answer_object
+from opstrand.api.published.objects import answer_object, is_tag
 from opstrand.api.published.request import STREAM
 from opstrand.artifacts.archive import write_archive
 from opstrand.artifacts.folder import RunFiles
@@ -57,7 +57,19 @@ class _PlainFile(web.FileResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         headers = request.headers.copy()
         headers.popall("Accept-Encoding", None)
+        given = headers.get("If-Range", "")
+        # aiohttp knows a date there, and would continue another version of the file.
+        if is_tag(given) and given != await asyncio.to_thread(self._read_tag):
+            headers.popall("Range", None)
         return await super().prepare(request.clone(headers=headers))
+
+    def _read_tag(self) -> str | None:
+        """The ETag that aiohttp gives to the file."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
 
 
 async def read_archive(request: web.Request) -> web.StreamResponse:

@@ -29,7 +29,8 @@ async def answer_object(
     status = 200
     try:
         asked = request.http_range
-        if asked.start is not None or asked.stop is not None:
+        is_part = asked.start is not None or asked.stop is not None
+        if is_part and _may_continue(request, found, tag):
             start, end, _ = asked.indices(found.size)
             status = 206 if start < end else 416
     except ValueError:
@@ -67,6 +68,23 @@ def _check(request: web.Request, found: StoredObject, tag: str) -> web.Response 
     answer = web.Response(status=304)
     answer.etag, answer.last_modified = tag or None, found.modified
     return answer
+
+
+def _may_continue(request: web.Request, found: StoredObject, tag: str) -> bool:
+    """Whether a part of this content goes on what the client has of it, as it says in `If-Range`:
+    otherwise it would join two versions.
+    """
+    given = request.headers.get("If-Range")
+    if given is None:
+        return True
+    if is_tag(given):
+        return bool(tag) and given == f'"{tag}"'
+    return request.if_range is not None and found.modified <= request.if_range
+
+
+def is_tag(if_range: str) -> bool:
+    """Whether the value of `If-Range` is an ETag, and not a date. A weak one matches nothing."""
+    return if_range.startswith(('"', "W/"))
 
 
 def _matches(tag: str, wanted: tuple[ETag, ...]) -> bool:

@@ -156,6 +156,28 @@ async def test_ranges_of_a_file(api: Api, asked: str, status: int, data: bytes |
         assert await answer.read() == data
 
 
+@pytest.mark.parametrize(
+    ("known", "status"),
+    [
+        ("its ETag", 206),
+        ('"other"', 200),
+        ("its weak ETag", 200),
+        ("Mon, 01 Jan 2001 00:00:00 GMT", 200),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 206),
+    ],
+)
+async def test_a_download_goes_on_only_with_the_same_content(
+    api: Api, known: str, status: int
+) -> None:
+    await put(api, "digits", b"0123456789")
+    tag = (await api.get(FILE, params={"path": "digits"})).headers["ETag"]
+    given = {"its ETag": tag, "its weak ETag": f"W/{tag}"}.get(known, known)
+    headers = {"Range": "bytes=7-", "If-Range": given}
+    answer = await api.get(FILE, params={"path": "digits"}, headers=headers)
+    expected = b"789" if status == 206 else b"0123456789"
+    assert (answer.status, await answer.read()) == (status, expected)
+
+
 async def test_a_file_is_sent_only_if_it_changed(api: Api) -> None:
     await put(api, "digits", b"0123456789")
     answer = await api.get(FILE, params={"path": "digits"})
