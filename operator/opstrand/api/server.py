@@ -65,6 +65,8 @@ _BACKLOG = 1024
 #: held requests are cut off.
 _LINGER = 3.0
 _CUT_OFF = 2.0
+#: Seconds between two looks for files that did not arrive whole.
+_DAY = 24 * 3600.0
 
 
 async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _LINGER) -> None:
@@ -92,6 +94,10 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
         if settings.data:
             checking = asyncio.create_task(bucket.prepare(), name="bucket")
             standing.callback(checking.cancel)
+            forgetting = asyncio.create_task(
+                keep_forgetting(Path(settings.data)), name="incoming files"
+            )
+            standing.callback(forgetting.cancel)
         files = _open_files(settings, KubeApi(session), bucket)
         runs = await open_runs(settings, live, KubeApi(session), standing, files)
         await _keep_logs(settings, live, session, standing)
@@ -143,8 +149,17 @@ def _list_routes(runs: ClusterRuns | KeptRuns) -> Sequence[web.RouteDef]:
 def _open_files(settings: Settings, cluster: KubeApi, bucket: CatalogBucket) -> KeptFiles | None:
     if not settings.data:
         return None
-    forget_stale(Path(settings.data), time.time())
     return KeptFiles(Path(settings.data), Namespaces(cluster).uid, bucket.files_of)
+
+
+async def keep_forgetting(base: Path, interval: float = _DAY) -> None:
+    """Forget what no client sends the rest of: now and every day, for ever."""
+    while True:
+        try:
+            await asyncio.to_thread(forget_stale, base, time.time())
+        except OSError as error:
+            logger.warning("files that did not arrive whole are deleted later: %s", error)
+        await asyncio.sleep(interval)
 
 
 async def _keep_logs(

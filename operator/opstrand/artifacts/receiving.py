@@ -123,7 +123,8 @@ def _open_below(place: Path, mode: Literal["ab", "xb"]) -> BinaryIO:
 
 
 def forget_stale(base: Path, now: float) -> None:
-    """Delete what was being received and has not grown for a day: no client sends the rest.
+    """Delete what was being received and has not grown for a day: no client sends the rest. Delete
+    empty folders of runs too.
 
     `base` is the folder of all files, `now` a time of the wall clock in seconds.
     """
@@ -131,6 +132,10 @@ def forget_stale(base: Path, now: float) -> None:
         with suppress(FileNotFoundError):
             if now - place.stat().st_mtime > _STALE:
                 place.unlink()
+    for folder in (base / "incoming").glob("*/*"):
+        # One in use is not empty, or is made again.
+        with suppress(OSError):
+            folder.rmdir()
 
 
 class Scratch:

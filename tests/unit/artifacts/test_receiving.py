@@ -75,3 +75,20 @@ def test_what_has_not_grown_for_a_day_is_forgotten(tmp_path: Path) -> None:
     forget_stale(tmp_path, now)
     assert (old.find_offset(), new.find_offset()) == (0, 1)
     forget_stale(tmp_path / "nowhere", now)
+
+
+def test_the_empty_folders_of_runs_are_deleted(tmp_path: Path) -> None:
+    old, new = (
+        receiver(tmp_path),
+        Receiver(RunFiles(tmp_path, "uid", "1" * 32), Announced("b", 9, "0" * 64)),
+    )
+    for one in (old, new):
+        one.append(b"x")
+    now = time.time()
+    os.utime(old.place, (now, now - 25 * 3600))
+    forget_stale(tmp_path, now)
+    assert not old.place.parent.exists()
+    assert new.find_offset() == 1
+    # A client that goes on finds its folder made again.
+    old.append(DATA)
+    assert old.finish()
