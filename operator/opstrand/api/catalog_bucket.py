@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from opstrand.artifacts.bucket import Bucket, open_bucket
@@ -19,9 +18,6 @@ from opstrand.core.planning.connections import Catalog, Connection
 from opstrand.errors import PlatformError
 
 logger = logging.getLogger(__name__)
-
-#: Threads for files, once there is a bucket: each request waits for it in one.
-_THREADS = 64
 
 
 class CatalogBucket:
@@ -49,13 +45,11 @@ class CatalogBucket:
         return BucketFiles(base, project_uid, uuid, bucket)
 
     async def prepare(self) -> None:
-        """Make room for requests that wait for the bucket, and log whether it can be used."""
+        """Log whether the bucket can be used, if there is one."""
         try:
             bucket = self.read()
             if bucket is None:
                 return
-            pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="files")
-            asyncio.get_running_loop().set_default_executor(pool)
             await asyncio.to_thread(bucket.has_any, "")
         except PlatformError as error:
             logger.error("%s; the files of runs are not kept until it works", error.message)

@@ -11,6 +11,7 @@ import logging
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ logger = logging.getLogger(__name__)
 _REVIEWS = 32
 _CONNECTIONS = 64
 _LOGS = 600
+#: Threads, where files are kept: each request that waits for a disk or a bucket does so in one.
+_THREADS = 64
 #: Connections that wait to be accepted: a burst of them must not shut out regular clients.
 _BACKLOG = 1024
 #: Seconds. After the signal, new requests are served until the Service has removed this Pod; then
@@ -74,6 +77,10 @@ async def serve(settings: Settings, *, host: str = "0.0.0.0", linger: float = _L
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if settings.data:
+        # Before the first of them is used. The catalog may get a bucket at any time.
+        threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="files")
+        asyncio.get_running_loop().set_default_executor(threads)
     async with AsyncExitStack() as standing:
         session = await standing.enter_async_context(await open_session(connections=_CONNECTIONS))
         tls = await open_tls(settings, KubeApi(session))
