@@ -98,8 +98,11 @@ class LogFiles:
         return self.folder / f"{number:06}.open"
 
     def scan(self) -> Listed:
-        """List the chunks. Raises FileNotFoundError if there is no folder."""
-        names = [one.name for one in self.folder.iterdir()]
+        """List the chunks: none if there is no folder, which may be deleted at any moment."""
+        try:
+            names = [one.name for one in self.folder.iterdir()]
+        except FileNotFoundError:
+            names = []
         dropped = self.read_dropped() if DROPPED in names else None
         found = sorted(filter(None, map(Chunk.parse, names)), key=lambda one: one.number)
         chunks = [one for one in found if not is_dropped(one.number, dropped)]
@@ -113,7 +116,7 @@ class LogFiles:
         is not known.
         """
         count, begin = 0, ""
-        for chunk in reversed(self.scan().chunks if self.exists() else ()):
+        for chunk in reversed(self.scan().chunks):
             count, begin = count + chunk.lines, min(begin or chunk.first, chunk.first)
             if count >= lines:
                 return begin
@@ -131,7 +134,7 @@ class LogFiles:
         A line that is still being written is left out.
         """
         done = 0
-        while self.exists():
+        while True:
             listed = self.scan()
             try:
                 for chunk in listed.chunks:

@@ -5,10 +5,12 @@ out of it.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -221,3 +223,50 @@ def test_no_folder_outside_is_named(project: str, uuid: str, tmp_path: Path) -> 
     assert open_log(run_folder(tmp_path, "a", "b"), 0, "main").folder == (
         tmp_path / "logs" / "a" / "b" / "0" / "main"
     )
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_a_log_that_is_deleted_while_it_is_read_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    """Before it is listed, and before any of its chunks is opened."""
+    writer, lines = open_writer(tmp_path / "log"), make_lines(32)
+    for line in lines:
+        writer.append([line])
+    steps = 0
+
+    def vanishing(do: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*args: Any) -> Any:
+            nonlocal steps
+            if steps == moment:
+                rmtree(tmp_path / "log")
+            steps += 1
+            return do(*args)
+
+        return step
+
+    monkeypatch.setattr(Path, "iterdir", vanishing(Path.iterdir))
+    monkeypatch.setattr(LogFiles, "read_chunk", vanishing(LogFiles.read_chunk))
+    found = read(writer.files)
+    assert found == lines[: len(found)]
+    assert (len(found) == 0) == (moment < 2)
+    assert steps > moment
+    assert writer.files.find_tail(1) is None
+    with pytest.raises(FileNotFoundError):
+        writer.append(lines)
+
+
+def test_the_end_of_a_log_that_is_deleted_meanwhile_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, listed = open_writer(tmp_path / "log"), Path.iterdir
+    for line in make_lines(20):
+        writer.append([line])
+    assert writer.files.find_tail(1) is not None
+
+    def vanish(folder: Path) -> Iterator[Path]:
+        rmtree(folder)
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", vanish)
+    assert writer.files.find_tail(1) is None
