@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from opstrand.core.names import run_uuid
-from opstrand.core.packed import pack
+from opstrand.core.packed import is_large, pack
 from opstrand.runs.bodies import read_beside
 from opstrand.runs.namespaces import Namespaces
 from opstrand.runs.narrowing import Narrowed, narrow
@@ -155,7 +155,11 @@ async def list_packed(rows: Sequence[Stored | Row], *, above: int | None = 0) ->
 
 
 def _pack(rows: Sequence[Stored | Row], above: int | None) -> list[Listed]:
-    return [Listed(pack(body, above=above), read_beside(body)) for body in map(read_body, rows)]
+    return [_to_listed(body, pack(body, above=above)) for body in map(read_body, rows)]
+
+
+def _to_listed(body: Body, packed: Body) -> Listed:
+    return Listed(packed, read_beside(body) if is_large(packed) else {})
 
 
 def _select(step: Sequence[Stored], search: Search) -> list[Fields]:

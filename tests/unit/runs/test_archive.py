@@ -5,7 +5,7 @@ of them take little memory, nor does a page of large ones.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from opstrand.runs import archive as module
 from opstrand.runs.archive import Archive
 from opstrand.runs.archiver import Archiver
 from opstrand.runs.bodies import run_uuid
+from opstrand.runs.index import Index
 from opstrand.runs.keeper import KeptRuns
 from opstrand.runs.live import ClusterRuns
 from opstrand.runs.namespaces import Namespaces
-from opstrand.runs.protocols import Search
+from opstrand.runs.protocols import Listed, Search
 from opstrand.runs.records import make_row, read_body
 from opstrand.store.opening import open_store
 from opstrand.store.store import RunStore
@@ -123,3 +124,23 @@ async def test_a_page_of_large_runs_is_read_in_a_thread_and_kept_packed(
     assert {int(run_uuid(one.head), 16): is_large(one.head) for one in found} == {1: True, 2: False}
     assert len(threads) == 1
     assert threading.get_ident() not in threads
+
+
+async def test_a_gone_run_is_shown_in_a_list_as_a_living_one(kept: Kept) -> None:
+    """A list shows nothing of what is kept beside the head of a large run, to search by it."""
+    bodies = [final_body(1, outputs={"text": "x" * 2 * LARGE}), final_body(2, outputs={"a": 1})]
+    await kept.put(*bodies)
+    search = Search(None, "uuid", 0, 10, lambda run: Searched(run, "default"))
+    gone = [one.run for one in (await kept.archive.search("n", search)).runs]
+    index = Index()
+    for body in bodies:
+        index.put(body)
+    living = index.list(bodies[0]["metadata"]["namespace"])
+    assert len(gone) == 2
+    assert by_uuid(gone) == by_uuid(living)
+
+
+def by_uuid(runs: Sequence[Listed]) -> dict[str, Any]:
+    """What a list shows of each run."""
+    views = [Searched(run, "default").view() for run in runs]
+    return {view["uuid"]: view for view in views}
