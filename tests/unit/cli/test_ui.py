@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -192,6 +193,20 @@ async def test_a_log_that_is_closed_leaves_no_connection_behind(
                 assert await answer.content.readline() == b"the first line\n"
 
 
+@asynccontextmanager
+async def in_front_of(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]], door: Door
+) -> AsyncIterator[Client]:
+    """Ask `opstrand ui` in front of an API server that answers so."""
+    server = web.Application()
+    server.router.add_route("*", "/{rest:.*}", answer)
+    async with TestServer(server) as api, aiohttp.ClientSession() as http:
+        session = Session(f"http://127.0.0.1:{api.port}", "a", http)
+        async with Client(TestServer(create_cluster_app(door, session))) as client:
+            door.port = client.port or 0
+            yield client
+
+
 @pytest.mark.parametrize("announced", [100_000, None])
 async def test_what_breaks_half_way_does_not_look_whole(door: Door, announced: int | None) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -203,15 +218,10 @@ async def test_what_breaks_half_way_does_not_look_whole(door: Door, announced: i
         request.transport.abort()
         return found
 
-    server = web.Application()
-    server.router.add_route("*", "/{rest:.*}", answer)
-    async with TestServer(server) as api, aiohttp.ClientSession() as http:
-        session = Session(f"http://127.0.0.1:{api.port}", "a", http)
-        async with TestClient[Any, Any](TestServer(create_cluster_app(door, session))) as client:
-            door.port = client.port or 0
-            with pytest.raises(aiohttp.ClientError):
-                async with client.get(f"{RUN}/log", headers=key(door)) as found:
-                    await found.read()
+    async with in_front_of(answer, door) as client:
+        with pytest.raises(aiohttp.ClientError):
+            async with client.get(f"{RUN}/log", headers=key(door)) as found:
+                await found.read()
 
 
 @pytest.mark.parametrize("packs", [False, True])
@@ -224,12 +234,9 @@ async def test_the_size_of_a_file_is_passed_on(door: Door, packs: bool) -> None:
             found.enable_compression()  # as the request accepts
         return found
 
-    server = web.Application()
-    server.router.add_route("*", "/{rest:.*}", answer)
-    async with TestServer(server) as api, aiohttp.ClientSession() as http:
-        session = Session(f"http://127.0.0.1:{api.port}", "a", http)
-        async with TestClient[Any, Any](TestServer(create_cluster_app(door, session))) as client:
-            door.port = client.port or 0
-            async with client.get(f"{RUN}/artifacts/a.txt", headers=key(door)) as found:
-                assert found.headers.get("Content-Length") == (None if packs else "5000")
-                assert await found.read() == b"x" * 5000
+    async with (
+        in_front_of(answer, door) as client,
+        client.get(f"{RUN}/artifacts/a.txt", headers=key(door)) as found,
+    ):
+        assert found.headers.get("Content-Length") == (None if packs else "5000")
+        assert await found.read() == b"x" * 5000
